@@ -1,0 +1,23 @@
+"""Run knobs (`CleanupConfig`) and the installation's settings (`Settings`)."""
+
+from tasks.config.cleanup import BATCH_SIZE, CleanupConfig
+from tasks.config.limits import LimitUnit, RateLimit, parse_duration_s
+from tasks.config.providers import ProviderSettings, ProvidersSettings
+from tasks.config.routing import BreakerSettings, RetrySettings, RoutingSettings
+from tasks.config.settings import ConfigurationError, Settings, load_settings
+
+__all__ = [
+    "BATCH_SIZE",
+    "BreakerSettings",
+    "CleanupConfig",
+    "ConfigurationError",
+    "LimitUnit",
+    "ProviderSettings",
+    "ProvidersSettings",
+    "RateLimit",
+    "RetrySettings",
+    "RoutingSettings",
+    "Settings",
+    "load_settings",
+    "parse_duration_s",
+]

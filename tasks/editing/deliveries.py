@@ -1,0 +1,56 @@
+"""What earlier work delivered for the same content, and whether it is still there."""
+
+from collections.abc import Iterable
+
+from manifests.outcomes import Outcome, State
+from tasks.credits import Delivery, Ledger
+from tasks.editing.storage import Storage
+
+
+class Deliveries:
+    """One run's view of the ledger's deliveries. Belongs to one event loop."""
+
+    def __init__(self, ledger: Ledger, storage: Storage, *, reuse: bool) -> None:
+        """`reuse` False: what was delivered before this process began is forgotten when its content comes up again."""
+        self._ledger = ledger
+        self._storage = storage
+        self._reuse = reuse
+        self._own: set[str] = set()
+        self._known: dict[str, Delivery | None] = {}
+
+    async def prefetch(self, keys: Iterable[str]) -> None:
+        """Look at the ledger once for many; the next `get` of each needs no look."""
+        wanted = [key for key in keys if key not in self._known]
+        found = await self._ledger.delivered(wanted) if wanted else {}
+        self._known.update({key: found.get(key) for key in wanted})
+
+    async def get(self, key: str) -> Delivery | None:
+        """The delivery whose file is still there; one whose file is gone is forgotten."""
+        delivery = self._known.pop(key, None) or (await self._ledger.delivered([key])).get(key)
+        if delivery is None:
+            return None
+        wanted = self._reuse or key in self._own
+        if wanted and await self._storage.exists(delivery.output_uri):
+            return delivery
+        await self._ledger.forget_deliveries([key])
+        return None
+
+    def made(self, key: str) -> None:
+        """This process delivered it."""
+        self._own.add(key)
+
+
+def reused_outcome(item_id: str, delivery: Delivery) -> Outcome:
+    """A row that needed no new edit."""
+    return Outcome(
+        item_id=item_id,
+        state=State.SUCCEEDED,
+        provider=delivery.provider,
+        output_uri=delivery.output_uri,
+        output_sha256=delivery.sha256,
+        width=delivery.width,
+        height=delivery.height,
+        content_key=delivery.content_key,
+        reused=True,
+        quality=dict(delivery.quality),
+    )

@@ -1,0 +1,126 @@
+"""From a provider's bytes to a delivered file: the gate, the composite, the store, and the booking that goes with them."""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from manifests.error_codes import ErrorCode
+from manifests.outcomes import Outcome
+from tasks.credits import Delivery
+from tasks.editing.attempt import Attempt
+from tasks.editing.deliveries import reused_outcome
+from tasks.editing.errors import RefusedResultError
+from tasks.editing.runtime import Runtime
+from tasks.editing.story import Story
+from tasks.editing.workpiece import Workpiece
+from tasks.imaging.encode import Encoded
+from tasks.preflight import Fitted, Preflight, Unfit, fit_to_provider
+from tasks.quality import Verdict, deliver, judge
+
+Finish = Callable[[Attempt, bytes], Awaitable[Outcome]]
+"""Takes an accepted attempt and the picture that the provider made to the row's outcome."""
+
+
+class Finisher:
+    """For one row."""
+
+    def __init__(self, runtime: Runtime, piece: Workpiece, key: str, story: Story) -> None:
+        self._runtime = runtime
+        self._piece = piece
+        self._key = key
+        self._story = story
+        self.operation = piece.item.operation
+        self._best_refused: tuple[float, str, Encoded] | None = None
+
+    def with_pixels(self, checked: Preflight, fitted: Fitted) -> Finish:
+        """How to finish with pixels that are still at hand."""
+
+        async def finish(attempt: Attempt, data: bytes) -> Outcome:
+            return await self.finish(attempt, data, checked, fitted)
+
+        return finish
+
+    async def decoding_again(self, attempt: Attempt, data: bytes) -> Outcome:
+        """Finish after a wait during which no pixels were kept: what was sent is worked out once more."""
+        async with self._piece.pixels() as checked:
+            limits = attempt.provider.capabilities
+            fitted = await self._runtime.cpu(fit_to_provider, checked, limits, self._runtime.settings.preflight)
+            assert not isinstance(fitted, Unfit)  # noqa: S101 - it was fitted before it was sent
+            return await self.finish(attempt, data, checked, fitted)
+
+    async def reused(self) -> Outcome | None:
+        """What another row or process delivered for the same content meanwhile."""
+        delivery = await self._runtime.deliveries.get(self._key)
+        return None if delivery is None else reused_outcome(self._piece.item.item_id, delivery)
+
+    async def keep_best_refused(self, outcome: Outcome) -> Outcome:
+        """Store the best of the refused results for a person's look; it is never delivered as success."""
+        if self._best_refused is None:
+            return outcome
+        _, provider, encoded = self._best_refused
+        uri = self._runtime.plan.folder.refused_uri(f"{self._piece.item.item_id}.{provider}{encoded.suffix}")
+        await self._runtime.storage.write(uri, encoded.data)
+        return replace(outcome, error_message=f"{outcome.error_message} (kept for review: {uri})"[:1000])
+
+    async def finish(self, attempt: Attempt, data: bytes, checked: Preflight, fitted: Fitted) -> Outcome:
+        """Judge, store, book.
+
+        Raises:
+            RefusedResultError: the gate refused it; it is paid and booked.
+            StorageError: it could not be stored; the attempt stays open, so that a retry can fetch it again.
+        """
+        result = attempt.submission.result
+        local = attempt.provider.capabilities.local
+        verdict, encoded = await self._runtime.cpu(
+            self._judge_and_encode, checked, fitted, data, nsfw=result.nsfw if result else None, trusted=local
+        )
+        price = attempt.account.price(result)
+        if not verdict.accepted:
+            self._remember(verdict, encoded, attempt.provider.key)
+            self._story.paid(price)
+            await attempt.account.charge(price)
+            raise RefusedResultError(
+                verdict.code or ErrorCode.OUTPUT_POOR, verdict.reason or "refused by the quality gate"
+            )
+        assert encoded is not None  # noqa: S101 - what is accepted was composed
+        uri = self._runtime.plan.folder.image_uri(self._piece.item.item_id, encoded.suffix)
+        await self._runtime.storage.write(uri, encoded.data)
+        delivery = Delivery(
+            content_key=self._key,
+            output_uri=uri,
+            sha256=hashlib.sha256(encoded.data).hexdigest(),
+            width=encoded.width,
+            height=encoded.height,
+            media_type=encoded.media_type,
+            provider=attempt.provider.key,
+            credits=price.credits,
+            usd=price.usd,
+            quality=verdict.metrics,
+        )
+        await attempt.account.charge(price, delivery)
+        if attempt.account.reservation is None:
+            await self._runtime.ledger.record_delivery(delivery)
+        self._runtime.deliveries.made(self._key)
+        self._story.paid(price)
+        return self._story.succeeded(
+            output_uri=uri,
+            output_sha256=delivery.sha256,
+            width=delivery.width,
+            height=delivery.height,
+            remote_id=attempt.submission.remote_id,
+            quality=verdict.metrics,
+            repairs=(*fitted.repairs, *verdict.repairs),
+        )
+
+    def _judge_and_encode(
+        self, checked: Preflight, fitted: Fitted, data: bytes, *, nsfw: bool | None, trusted: bool
+    ) -> tuple[Verdict, Encoded | None]:
+        """Pure CPU, one hand-over to the pool."""
+        verdict = judge(checked, fitted, data, self._runtime.settings.quality, nsfw=nsfw, trusted=trusted)
+        if verdict.composed is None:
+            return verdict, None
+        return verdict, deliver(checked, verdict, self._runtime.plan.config.output_format)
+
+    def _remember(self, verdict: Verdict, encoded: Encoded | None, provider: str) -> None:
+        if encoded is not None and (self._best_refused is None or verdict.rank > self._best_refused[0]):
+            self._best_refused = (verdict.rank, provider, encoded)

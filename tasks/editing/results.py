@@ -1,0 +1,25 @@
+"""From the parts to the results manifest and its summary."""
+
+from manifests.error_codes import ErrorCode
+from manifests.items import Item
+from manifests.merge import merge_results
+from manifests.outcomes import Outcome, State
+from manifests.summary import RunSummary, summarise, write_summary
+from tasks.editing.planned_run import PlannedRun
+
+
+def join_results(plan: PlannedRun) -> RunSummary:
+    """One outcome for every row of the manifest, in its order; rows that no batch came to are deferred."""
+    merge_results(plan.folder, plan.manifest, unfinished=_not_begun)
+    summary = summarise(plan.folder, plan.config.manifest)
+    write_summary(plan.folder, summary)
+    return summary
+
+
+def _not_begun(item: Item) -> Outcome:
+    return Outcome(
+        item_id=item.item_id,
+        state=State.DEFERRED,
+        error_code=ErrorCode.INTERRUPTED,
+        error_message="the run ended before this row was begun; `cleanplate retry` goes on",
+    )

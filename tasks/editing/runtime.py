@@ -1,0 +1,214 @@
+"""What one process needs to edit batches of one run: an event loop in a thread, the ledger, the providers' lanes, the CPU pool."""
+
+import asyncio
+import atexit
+import gc
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+import cv2
+
+from manifests.error_codes import ErrorCode
+from manifests.schemas import MANIFEST_SCHEMA
+from tasks.config import ConfigurationError, Settings, load_settings
+from tasks.credits import AccountTerms, Ledger, LedgerError, OpenAttempt
+from tasks.editing.byte_budget import ByteBudget
+from tasks.editing.decisions import RoutingDecisions
+from tasks.editing.deliveries import Deliveries
+from tasks.editing.lane import Lane
+from tasks.editing.once import OnceAtATime
+from tasks.editing.planned_run import PlannedRun
+from tasks.editing.progress import Progress, ProgressSnapshot
+from tasks.editing.sending import LaneSettings
+from tasks.editing.sources import SourceReader
+from tasks.editing.stopping import StopSwitch
+from tasks.editing.storage import Storage
+from tasks.editing.upstream import Upstream
+from tasks.observability.events import Event
+from tasks.providers.registry import make_providers
+from tasks.routing import PolicyName
+from tasks.routing.course import Course
+from tasks.routing.planner import Tally
+
+T = TypeVar("T")
+CORES: Final = os.cpu_count() or 1
+PLANNED_COLUMNS: Final = tuple(name for name in MANIFEST_SCHEMA.names if name != "item_id")
+DECODED_AT_ONCE: Final = CORES + 1  # pictures as pixels; one more than cores, so that none waits for a hand-over
+
+
+class Runtime:
+    """One process's share of a run. Made by `runtime_of`; its parts belong to its own event loop."""
+
+    def __init__(self, plan: PlannedRun, settings: Settings) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.progress = Progress(total=plan.row_count, started=time.monotonic())
+        self.clock: Callable[[], float] = time.time
+        self.leftovers: dict[str, OpenAttempt] = {}  # by content key: what an earlier process sent and did not book
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="cleanplate-editing", daemon=True)
+        self._thread.start()
+        self._cpu = ThreadPoolExecutor(CORES, thread_name_prefix="cleanplate-pixels")
+        gc.set_threshold(20_000, 20, 50)  # Python's own 700 collects too often for thousands of live tasks
+        cv2.setNumThreads(1)  # pictures are spread over the cores, not the parts of one picture
+        try:
+            self.run(self._open())
+        except BaseException:
+            self._end_loop()
+            raise
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Do `work` on the event loop and wait for it, from any other thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def cpu(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Run a CPU-bound function in a thread; what it calls releases the interpreter lock."""
+        return await self._loop.run_in_executor(self._cpu, lambda: function(*args, **kwargs))
+
+    def stop(self, code: ErrorCode) -> None:
+        """Take up nothing new. Safe from signal handlers and other threads."""
+        self._loop.call_soon_threadsafe(self.switch.throw, code)
+
+    def close(self) -> None:
+        """Settle what is under way and give everything back."""
+        if self._thread.is_alive():
+            self.run(self._close())
+            self._end_loop()
+
+    async def recover(self, content_keys: Collection[str]) -> None:
+        """Take over the requests for these contents that dead processes left open; others may have other rows in hand."""
+        for left in await self.ledger.recover(content_keys=content_keys):
+            if left.content_key is not None:
+                self.leftovers[left.content_key] = left
+
+    async def _open(self) -> None:
+        config = self.plan.config
+        self.switch = StopSwitch()
+        self.storage = Storage()
+        self.memory = ByteBudget(self.settings.memory_mb * 1_000_000)
+        self.decoded = asyncio.Semaphore(DECODED_AT_ONCE)
+        self.once = OnceAtATime()
+        self.upstream = Upstream(on_empty=self._nudge)
+        self.decisions = RoutingDecisions()
+        self.events: list[Event] = []  # for whoever can tell people; see `drain_events`
+        try:
+            self.ledger = await Ledger.open(
+                self.settings.ledger_url.get_secret_value(), durable=self.settings.ledger_durable
+            )
+        except LedgerError as error:
+            raise ConfigurationError(f"the ledger cannot be opened (CLEANPLATE_LEDGER_URL): {error}") from error
+        await self.ledger.open_run(self.plan.run_id, config.budget_usd, probe_parked=config.shard is None)
+        self.deliveries = Deliveries(self.ledger, self.storage, reuse=config.reuse)
+        self.sources = SourceReader(self.storage, self.ledger)
+        self.lanes: dict[str, Lane] = {}
+        for key, provider in make_providers(config.providers, self.settings).items():
+            terms = self.settings.providers.of(key)
+            await self.ledger.open_account(key, AccountTerms.of(terms))
+            lane_settings = LaneSettings(
+                run_id=self.plan.run_id, provider=terms, routing=self.settings.routing, retry=self.settings.retry
+            )
+            self.lanes[key] = Lane(
+                provider,
+                self.ledger,
+                lane_settings,
+                self.switch,
+                self.clock,
+                lambda: self.upstream.busy,
+                self.events.append,
+            )
+        self.course = await asyncio.to_thread(self._chart)
+        self._pumps = [asyncio.create_task(lane.run()) for lane in self.lanes.values()]
+        left_s = config.time_left_s(datetime.fromtimestamp(self.clock(), UTC))
+        if left_s is not None:
+            self._loop.call_later(left_s, self.switch.throw, ErrorCode.DEADLINE_REACHED)
+
+    def _chart(self) -> Course:
+        """The plan that rows are routed by: made from counts of like rows, so it takes no memory worth mentioning."""
+        tally = Tally()
+        if len(self.plan.config.providers) > 1:
+            for rows in self.plan.manifest.stream(PLANNED_COLUMNS):
+                tally.add_columns(rows.table)
+        deadline_s = self.plan.config.deadline_s
+        return Course(
+            tally.classes,
+            policy=PolicyName(self.plan.config.policy),
+            settings=self.settings.routing,
+            deadline=None if deadline_s is None else self.clock() + deadline_s,
+        )
+
+    def drain_events(self) -> list[Event]:
+        """What happened since the last call that people may want to be told."""
+        drained, self.events = self.events, []
+        return drained
+
+    def _nudge(self) -> None:
+        for lane in self.lanes.values():
+            lane.nudge()
+
+    async def _close(self) -> None:
+        for pump in self._pumps:
+            pump.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        for lane in self.lanes.values():
+            await lane.provider.aclose()
+        await self.ledger.aclose()
+        await self.storage.aclose()
+
+    def _end_loop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._cpu.shutdown()
+        self._loop.close()
+
+
+_runtimes: dict[tuple[str, bool], Runtime] = {}
+_lock = threading.Lock()
+
+
+def runtime_of(plan: PlannedRun, load: Callable[[], Settings] = load_settings) -> Runtime:
+    """This process's runtime for a run, made at first use: by the flow's process, or by a worker that got a batch.
+
+    `load`: reads the settings; from above come those that hold keys out of Prefect's Secret blocks.
+    """
+    with _lock:
+        key = (plan.folder_uri, plan.retry)
+        if key not in _runtimes:
+            _runtimes[key] = Runtime(plan, load())
+        return _runtimes[key]
+
+
+def current_progress() -> Progress | None:
+    """Of the run that this process works on; None before it has begun."""
+    runtimes = list(_runtimes.values())
+    return runtimes[-1].progress if runtimes else None
+
+
+def current_snapshot() -> ProgressSnapshot | None:
+    """How the run of this process stands now."""
+    progress = current_progress()
+    return None if progress is None else progress.snapshot(time.monotonic())
+
+
+@contextmanager
+def closing_runtime(plan: PlannedRun) -> Iterator[None]:
+    """Settle and close this process's runtime when the block ends."""
+    try:
+        yield
+    finally:
+        with _lock:
+            runtime = _runtimes.pop((plan.folder_uri, plan.retry), None)
+        if runtime is not None:
+            runtime.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A Dask worker is never told that the run has ended."""
+    for runtime in list(_runtimes.values()):
+        runtime.close()

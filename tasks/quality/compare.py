@@ -1,0 +1,79 @@
+"""An answer against what was sent: is it the same picture, was it edited, and was it left alone outside the mask?
+
+The checks run in the order in which a fault makes the next one meaningless.
+"""
+
+from typing import Final
+
+from manifests.error_codes import ErrorCode
+from tasks.config.imaging import QualitySettings
+from tasks.imaging.picture import Pixels, Plane
+from tasks.quality import likeness, metrics
+from tasks.quality.surface import spread
+from tasks.quality.values import Refusal
+
+_OF_P99, _OF_GRAIN = 1.5, 2.0
+"""An echo stored again as JPEG changes inside by less than this, times what it changes around the hole."""
+_OF_CONTENT: Final = 0.16
+"""… and by less than this, times what was to be removed; true fills change at least 0.2 of it, echoes at most 0.13."""
+_STILL: Final = 5.0  # levels: smoothed surroundings that change less have not moved, or have nothing that could show it
+_FAINT: Final = 1.5  # times `unchanged_p99`: what stood out less was no object but a sky's own gradient
+
+
+def measure_answer(sent: Pixels, returned: Pixels, region: Plane) -> dict[str, float]:
+    """Everything about the answer that is a number. Where the outside is untouched, most of it need not be computed."""
+    measured = metrics.differences(sent, returned, region)
+    if measured["outside_max_delta"] == 0:
+        return measured | {"similarity": 1.0, "outside_shift_px": 0.0}
+    measured["similarity"] = likeness.similarity(sent, returned, region)
+    moved = measured["outside_p99"] > _STILL
+    measured["outside_shift_px"] = likeness.shift_px(sent, returned, region) if moved else 0.0
+    return measured
+
+
+def compare(
+    sent: Pixels,
+    returned: Pixels,
+    region: Plane,
+    measured: dict[str, float],
+    settings: QualitySettings,
+    *,
+    nsfw: bool,
+) -> Refusal | None:
+    """Why this answer may not be composed into the product; None: it may. `measured`: what `measure_answer` gave."""
+    if nsfw:
+        return Refusal(code=ErrorCode.OUTPUT_NSFW, reason="the provider flagged its own result as not safe for work")
+    if measured["similarity"] < settings.min_similarity:
+        return _another_picture(sent, returned, settings)
+    return _drift(measured, settings) or _echo(sent, region, measured, settings)
+
+
+def _another_picture(sent: Pixels, returned: Pixels, settings: QualitySettings) -> Refusal:
+    if spread(returned) < settings.blank_std <= spread(sent):
+        return Refusal(code=ErrorCode.OUTPUT_BLANK, reason="the output is blank: one colour all over")
+    reason = "the output is another picture: a placeholder, or a page that says so"
+    return Refusal(code=ErrorCode.OUTPUT_POOR, reason=reason)
+
+
+def _echo(sent: Pixels, region: Plane, measured: dict[str, float], settings: QualitySettings) -> Refusal | None:
+    """Inside, an edit changes more than storing does, and about as much as what was there stands out; if anything was."""
+    inside = measured["inside_p99"]
+    stored = max(settings.unchanged_p99, _OF_P99 * measured["outside_p99"], _OF_GRAIN * measured["grain"])
+    if inside > max(stored, _OF_CONTENT * 255):
+        return None
+    content = metrics.content(sent, region)
+    nothing_there = content <= _FAINT * settings.unchanged_p99
+    if nothing_there or (inside > stored and inside > _OF_CONTENT * content):
+        return None
+    return Refusal(code=ErrorCode.OUTPUT_UNCHANGED, reason="inside the mask the output is the input")
+
+
+def _drift(measured: dict[str, float], settings: QualitySettings) -> Refusal | None:
+    mean, shift = measured["outside_mean_delta"], measured["outside_shift_px"]
+    if shift > settings.max_shift_px:
+        reason = f"the output is moved by {shift:.1f} pixels against the input"
+        return Refusal(code=ErrorCode.OUTPUT_DRIFTED, reason=reason)
+    if mean > settings.max_outside_mean_delta:
+        reason = f"outside the mask the output differs by {mean:.0f} of 255 levels on average"
+        return Refusal(code=ErrorCode.OUTPUT_DRIFTED, reason=reason)
+    return None
