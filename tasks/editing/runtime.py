@@ -2,12 +2,14 @@
 
 import asyncio
 import atexit
+import contextlib
 import gc
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -38,6 +40,7 @@ from tasks.routing.planner import Tally
 
 T = TypeVar("T")
 CORES: Final = os.cpu_count() or 1
+MEANWHILE_S: Final = 1.0
 PLANNED_COLUMNS: Final = tuple(name for name in MANIFEST_SCHEMA.names if name != "item_id")
 DECODED_AT_ONCE: Final = CORES + 1  # pictures as pixels; one more than cores, so that none waits for a hand-over
 
@@ -63,9 +66,14 @@ class Runtime:
             self._end_loop()
             raise
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` on the event loop and wait for it, from any other thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+    def run(self, work: Coroutine[Any, Any, T], *, meanwhile: Callable[[], None] | None = None) -> T:
+        """Do `work` on the event loop and wait for it, from any other thread; `meanwhile` is called every second of the wait."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        done = False
+        while meanwhile is not None and not done:
+            done = bool(wait([future], timeout=MEANWHILE_S).done)
+            meanwhile()
+        return future.result()
 
     async def cpu(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a CPU-bound function in a thread; what it calls releases the interpreter lock."""
@@ -96,7 +104,7 @@ class Runtime:
         self.once = OnceAtATime()
         self.upstream = Upstream(on_empty=self._nudge)
         self.decisions = RoutingDecisions()
-        self.events: list[Event] = []  # for whoever can tell people; see `drain_events`
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for whoever can tell people
         try:
             self.ledger = await Ledger.open(
                 self.settings.ledger_url.get_secret_value(), durable=self.settings.ledger_durable
@@ -120,7 +128,7 @@ class Runtime:
                 self.switch,
                 self.clock,
                 lambda: self.upstream.busy,
-                self.events.append,
+                self._events.put,
             )
         self.course = await asyncio.to_thread(self._chart)
         self._pumps = [asyncio.create_task(lane.run()) for lane in self.lanes.values()]
@@ -144,7 +152,10 @@ class Runtime:
 
     def drain_events(self) -> list[Event]:
         """What happened since the last call that people may want to be told."""
-        drained, self.events = self.events, []
+        drained = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                drained.append(self._events.get_nowait())
         return drained
 
     def _nudge(self) -> None:
