@@ -27,6 +27,7 @@ KINDS = (
     "variables",
     "work_pools",
 )
+NEED_KEYS = (b"worker", b"prefect.runner", b"prefect.engine")  # workers, and the runs that they start
 MEANT = {"secrets/runflow"}  # where a secret lies because it was put there
 
 
@@ -97,7 +98,7 @@ def watched_processes(secrets: Mapping[str, str]) -> Iterator[Seen]:
                 known.add((process.name, line))
                 words = line.replace(b"\0", b" ").decode(errors="replace")[:60]
                 needles.look(seen.command_lines, words, line)
-                if b"worker" not in line and b"prefect.engine" not in line and b"flow-run" not in line:
+                if not any(need in line for need in NEED_KEYS):
                     vendors_only.look(seen.environments, words, (process / "environ").read_bytes())
 
     def keep_looking() -> None:
