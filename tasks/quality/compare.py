@@ -7,6 +7,7 @@ from typing import Final
 
 from manifests.error_codes import ErrorCode
 from tasks.config.imaging import QualitySettings
+from tasks.imaging.colour_match import Fields
 from tasks.imaging.picture import Pixels, Plane
 from tasks.quality import likeness, metrics
 from tasks.quality.surface import spread
@@ -20,9 +21,12 @@ _STILL: Final = 5.0  # levels: smoothed surroundings that change less have not m
 _FAINT: Final = 1.5  # times `unchanged_p99`: what stood out less was no object but a sky's own gradient
 
 
-def measure_answer(sent: Pixels, returned: Pixels, region: Plane) -> dict[str, float]:
-    """Everything about the answer that is a number. Where the outside is untouched, most of it need not be computed."""
-    measured = metrics.differences(sent, returned, region)
+def measure_answer(sent: Pixels, returned: Pixels, region: Plane, fields: Fields) -> dict[str, float]:
+    """Everything about the answer that is a number. Where the outside is untouched, most of it need not be computed.
+
+    The drift around the holes is left in `fields`.
+    """
+    measured = metrics.differences(sent, returned, region, fields)
     if measured["outside_max_delta"] == 0:
         return measured | {"similarity": 1.0, "outside_shift_px": 0.0}
     measured["similarity"] = likeness.similarity(sent, returned, region)
