@@ -20,7 +20,7 @@ def start_own_server() -> None:
         RuntimeError: it did not answer in time.
     """
     settings = get_current_settings()
-    if settings.api.url is not None or not settings.server.ephemeral.enabled:
+    if settings.api.url or not settings.server.ephemeral.enabled:
         return
     failures: list[Exception] = []
     starter = threading.Thread(target=_start, args=(failures,), daemon=True)
