@@ -3,12 +3,13 @@
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from prefect.logging import get_run_logger
 
 from manifests.error_codes import ErrorCode
+from tasks.editing.errors import StoppedError
 from tasks.editing.planned_run import PlannedRun
 from tasks.editing.runtime import runtime_of
 
@@ -16,7 +17,12 @@ from tasks.editing.runtime import runtime_of
 @contextmanager
 def stop_gracefully_on_signals(plan: PlannedRun) -> Iterator[None]:
     """While inside, the first signal asks the run to stop; a second one goes to whoever handled it before."""
-    with calling_on_signals(lambda: runtime_of(plan).stop(ErrorCode.INTERRUPTED)):
+
+    def stop() -> None:
+        with suppress(StoppedError):  # it has ended already
+            runtime_of(plan).stop(ErrorCode.INTERRUPTED)
+
+    with calling_on_signals(stop):
         yield
 
 

@@ -11,6 +11,6 @@ def publish_event(event: Event) -> bool:
 
     Without a server nobody could be listening, and Prefect would start one for the sake of the event.
     """
-    if get_current_settings().api.url is None:
+    if not get_current_settings().api.url:
         return False
     return emit_event(event=event.name, resource=event.resource, payload=dict(event.payload)) is not None

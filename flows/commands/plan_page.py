@@ -30,6 +30,8 @@ def _page(plan: Plan) -> Iterator[RenderableType]:
             title=f"{plan.conflict.must_give} must give",
             border_style="yellow",
         )
+    for warning in plan.warnings:
+        yield Text.assemble(("Warning: ", "bold yellow"), warning)
     if plan.parts:
         yield _parts(plan)
     yield from _left_out("Left out:", plan.not_done)

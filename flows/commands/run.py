@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from flows.commands.exits import usage_errors
 from flows.commands.knobs import read_knobs, read_money
@@ -18,6 +19,7 @@ from manifests.run_folder import RunFolder
 from manifests.summary import RunSummary
 from tasks.config import CleanupConfig, load_settings
 from tasks.editing.planning import check_run
+from tasks.editing.prices import price_warnings
 from tasks.report.sentences import sentence
 
 console = Console(stderr=True, soft_wrap=True)
@@ -110,10 +112,15 @@ def retry(
 def execute(knobs: CleanupConfig, *, retry: bool = False) -> RunSummary:
     """Run the flow with a live display; a user's mistake ends the process with its message."""
     from flows.catalog_cleanup import catalog_cleanup  # Prefect takes seconds to import; `--help` should not
+    from flows.commands.own_server import start_own_server  # as the flow: it imports Prefect
 
     with usage_errors(console), live_progress(console):
         # Before Prefect, which takes seconds to say less; keys in its Secret blocks are looked at when the run begins.
-        check_run(knobs, load_settings(), retry=retry, load_secret=lambda name: name)
+        settings = load_settings()
+        check_run(knobs, settings, retry=retry, load_secret=lambda name: name)
+        for warning in price_warnings(knobs.providers, settings):
+            console.print(Text.assemble(("Warning: ", "bold yellow"), warning))
+        start_own_server()
         state: Any = catalog_cleanup(knobs, retry=retry, return_state=True)
         summary: RunSummary = state.result()  # raises what the flow raised
     console.print(sentence(summary), highlight=False)

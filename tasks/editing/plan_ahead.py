@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import Final
 
 from manifests.error_codes import ErrorCode
-from manifests.items import Operation
-from tasks.config import BATCH_SIZE, CleanupConfig, ConfigurationError, ProviderSettings, Settings
+from tasks.config import BATCH_SIZE, CleanupConfig, ConfigurationError, Settings
 from tasks.config.providers import LocalSettings
 from tasks.credits import BalanceLine, Endpoint, Ledger, LedgerError
+from tasks.editing.prices import price_warnings
 from tasks.editing.row_counts import Counted, Look, count_closely
 from tasks.providers.base import Provider
 from tasks.providers.keys import LoadSecret
@@ -54,7 +54,7 @@ async def plan_ahead(
     finally:
         for provider in providers.values():
             await provider.aclose()
-    return make_plan(
+    made = make_plan(
         counted.tally.classes,
         views,
         now=clock(),
@@ -65,6 +65,7 @@ async def plan_ahead(
         rejected=counted.tally.rejected,
         notes=_notes(counted, views, settings),
     )
+    return replace(made, warnings=tuple(price_warnings(config.providers, settings)))
 
 
 async def _views(
@@ -117,14 +118,6 @@ def _notes(counted: Counted, views: Sequence[ProviderView], settings: Settings) 
         notes.append(f"{some} hold files that were never read: they may turn out to be delivered before, or unfit.")
     for view in views:
         own = settings.providers.of(view.key)
-        if _is_unpriced(own):
-            name = f"CLEANPLATE_PROVIDERS__{view.key.upper()}"
-            known = f"{name}__USD_PER_CREDIT" if own.credits_per_image else f"{name}__USD_PER_IMAGE"
-            notes.append(f"{view.key} has no price in US dollars and counts as $0: set {known}.")
         if not view.local and not view.single.pace.windows and own.max_in_flight is None:
             notes.append(f"{view.key} states no rate limit: {view.max_in_flight} requests at once are assumed.")
     return notes
-
-
-def _is_unpriced(own: ProviderSettings) -> bool:
-    return not isinstance(own, LocalSettings) and all(own.cost_usd(operation) == 0 for operation in Operation)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -21,6 +21,7 @@ from tasks.credits import AccountTerms, Ledger, LedgerError, OpenAttempt
 from tasks.editing.byte_budget import ByteBudget
 from tasks.editing.decisions import RoutingDecisions
 from tasks.editing.deliveries import Deliveries
+from tasks.editing.errors import StoppedError
 from tasks.editing.lane import Lane
 from tasks.editing.once import OnceAtATime
 from tasks.editing.planned_run import PlannedRun
@@ -54,6 +55,9 @@ class Runtime:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="cleanplate-editing", daemon=True)
         self._thread.start()
+        self._entrance = threading.Lock()
+        self._under_way: set[Future[Any]] = set()
+        self._closing = False
         self._cpu = ThreadPoolExecutor(CORES, thread_name_prefix="cleanplate-pixels")
         gc.set_threshold(20_000, 20, 50)  # Python's own 700 collects too often for thousands of live tasks
         cv2.setNumThreads(1)  # pictures are spread over the cores, not the parts of one picture
@@ -64,8 +68,15 @@ class Runtime:
             raise
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` on the event loop and wait for it, from any other thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        """Do `work` on the event loop and wait for it, from any other thread. Raises StoppedError once it is being closed."""
+        with self._entrance:
+            if self._closing:
+                work.close()
+                raise StoppedError(ErrorCode.INTERRUPTED)
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
+        return future.result()
 
     async def cpu(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a CPU-bound function in a thread; what it calls releases the interpreter lock."""
@@ -75,11 +86,21 @@ class Runtime:
         """Take up nothing new. Safe from signal handlers and other threads."""
         self._loop.call_soon_threadsafe(self.switch.throw, code)
 
-    def close(self) -> None:
-        """Settle what is under way and give everything back."""
-        if self._thread.is_alive():
-            self.run(self._close())
-            self._end_loop()
+    def close(self, *, settle: bool = True) -> None:
+        """Settle what is under way, or cancel it (what was sent may then stay in doubt), and give everything back.
+
+        Whoever waits in `run` comes back: nobody waits for a loop that has ended.
+        """
+        if not self._thread.is_alive():
+            return
+        with self._entrance:
+            self._closing = True
+            under_way = set(self._under_way)
+        if settle and under_way:  # the run failed above its batches; they come to their end
+            self.stop(ErrorCode.INTERRUPTED)
+            wait(under_way)
+        asyncio.run_coroutine_threadsafe(self._close(settle=settle), self._loop).result()
+        self._end_loop()
 
     async def recover(self, content_keys: Collection[str]) -> None:
         """Take over the requests for these contents that dead processes left open; others may have other rows in hand."""
@@ -151,10 +172,11 @@ class Runtime:
         for lane in self.lanes.values():
             lane.nudge()
 
-    async def _close(self) -> None:
-        for pump in self._pumps:
-            pump.cancel()
-        await asyncio.gather(*self._pumps, return_exceptions=True)
+    async def _close(self, *, settle: bool) -> None:
+        ending = set(self._pumps) if settle else asyncio.all_tasks() - {asyncio.current_task()}
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
         for lane in self.lanes.values():
             await lane.provider.aclose()
         await self.ledger.aclose()
@@ -168,6 +190,7 @@ class Runtime:
 
 
 _runtimes: dict[tuple[str, bool], Runtime] = {}
+_ended: set[tuple[str, bool]] = set()
 _lock = threading.Lock()
 
 
@@ -175,9 +198,14 @@ def runtime_of(plan: PlannedRun, load: Callable[[], Settings] = load_settings) -
     """This process's runtime for a run, made at first use: by the flow's process, or by a worker that got a batch.
 
     `load`: reads the settings; from above come those that hold keys out of Prefect's Secret blocks.
+
+    Raises:
+        StoppedError: the run has ended here; a batch that was only about to begin must not begin it anew.
     """
     with _lock:
         key = (plan.folder_uri, plan.retry)
+        if key in _ended:
+            raise StoppedError(ErrorCode.INTERRUPTED)
         if key not in _runtimes:
             _runtimes[key] = Runtime(plan, load())
         return _runtimes[key]
@@ -198,13 +226,20 @@ def current_snapshot() -> ProgressSnapshot | None:
 @contextmanager
 def closing_runtime(plan: PlannedRun) -> Iterator[None]:
     """Settle and close this process's runtime when the block ends."""
+    key, settle = (plan.folder_uri, plan.retry), True
+    with _lock:
+        _ended.discard(key)
     try:
         yield
+    except KeyboardInterrupt:  # the second Ctrl-C: whoever presses it waits for nothing more
+        settle = False
+        raise
     finally:
         with _lock:
-            runtime = _runtimes.pop((plan.folder_uri, plan.retry), None)
+            _ended.add(key)
+            runtime = _runtimes.pop(key, None)
         if runtime is not None:
-            runtime.close()
+            runtime.close(settle=settle)
 
 
 @atexit.register

@@ -5,7 +5,7 @@ from typing import Final
 import cv2
 import numpy as np
 
-from tasks.imaging.colour_match import RING_PX, drift_field, seam_step
+from tasks.imaging.colour_match import MARGIN_PX, RING_PX, Fields, corrected, known_field, seam_step
 from tasks.imaging.fields import Floats
 from tasks.imaging.holes import bounding_box, grow, hole_groups
 from tasks.imaging.picture import Box, Pixels, Plane
@@ -16,7 +16,13 @@ the mask's edge, and blending would leave its ghost: there the edit is cut in ha
 
 
 def composite(
-    original: Pixels, edited: Pixels, mask: Plane, *, feather_px: float = 2.0, match_colour: bool = True
+    original: Pixels,
+    edited: Pixels,
+    mask: Plane,
+    *,
+    feather_px: float = 2.0,
+    match_colour: bool = True,
+    fields: Fields | None = None,
 ) -> Pixels:
     """The original, with `edited` where the mask is set; outside the mask equal to the original in every byte.
 
@@ -26,15 +32,19 @@ def composite(
         mask: the same size, 255 = edit.
         feather_px: width of the blend at the seam, pixels, all of it inside the mask; 0 = none.
         match_colour: bring drifted colours back to the surroundings.
+        fields: drift that was found for these very pictures before.
     """
     out = original.copy()
     height, width = mask.shape
     for box in hole_groups(mask, gap=2 * RING_PX):
-        x1, y1, x2, y2 = grow(box, RING_PX + 1, width=width, height=height)
+        x1, y1, x2, y2 = within = grow(box, MARGIN_PX, width=width, height=height)
         part = np.s_[y1:y2, x1:x2]
         before, after, hole = (np.ascontiguousarray(whole[part]) for whole in (original, edited, mask))
-        corrected = _corrected(before, after, hole) if match_colour else after
-        _blend(out[part], before, corrected, _only(hole, box, (x1, y1)), hole, feather_px)
+        target = after
+        if match_colour:
+            field = known_field({} if fields is None else fields, within, before, after, hole)
+            target = _corrected(before, after, field, hole)
+        _blend(out[part], before, target, _only(hole, box, (x1, y1)), hole, feather_px)
     return out
 
 
@@ -46,20 +56,15 @@ def _only(mask: Plane, box: Box, origin: tuple[int, int]) -> Plane:
     return own
 
 
-def _corrected(original: Pixels, edited: Pixels, mask: Plane) -> Floats | Pixels:
-    field = drift_field(original, edited, mask)
-    current: Floats = edited.astype(np.float32) if field is None else edited + field
-    step = seam_step(original, current, mask)
-    if field is None and step is None:
-        return edited
-    return current if step is None else current + step
+def _corrected(original: Pixels, edited: Pixels, field: Floats | None, mask: Plane) -> Pixels:
+    step = seam_step(original, edited, field, mask)
+    if step is not None:
+        field = np.broadcast_to(step, edited.shape) if field is None else field + step
+    return edited if field is None else corrected(edited, field)
 
 
-def _blend(
-    out: Pixels, original: Pixels, corrected: Floats | Pixels, own: Plane, mask: Plane, feather_px: float
-) -> None:
+def _blend(out: Pixels, original: Pixels, target: Pixels, own: Plane, mask: Plane, feather_px: float) -> None:
     """Write the edit into `out` where `own` is set."""
-    target = corrected if corrected.dtype == np.uint8 else np.clip(np.rint(corrected), 0, 255).astype(np.uint8)
     cv2.copyTo(target, own, out)
     if feather_px <= 0:
         return

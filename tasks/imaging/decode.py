@@ -52,6 +52,24 @@ def decode_picture(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, role: R
     return _upright(pixels, alpha, deep, source)
 
 
+def decode_plain_grey(data: bytes, *, max_pixels: int, role: Role) -> Plane | None:
+    """The one plane of an upright 8-bit grey PNG without transparency: what any reader sees. None: the file is something else.
+
+    Masks are stored like this as a rule, and need no copies in colour.
+
+    Raises:
+        PictureError: as `decode_picture`.
+    """
+    if picture_format(data) != "PNG":
+        return None
+    header = _open(data, max_pixels, role)
+    chunks = _whole_png(data, role)
+    if header.mode != "L" or "transparency" in header.info or any(name == b"eXIf" for name, _ in chunks):
+        return None
+    array = _imdecode(data, header, cv2.IMREAD_UNCHANGED)
+    return None if array is None or array.ndim != 2 or array.dtype != np.uint8 else np.asarray(array, dtype=np.uint8)
+
+
 def _open(data: bytes, max_pixels: int, role: Role) -> Image.Image:
     """Read the header only; refuse what is no picture, holds several, or is too large to decode."""
     form = picture_format(data)
@@ -108,13 +126,20 @@ def _decode_fast(data: bytes, header: Image.Image) -> _Planes | None:
     if not plain_jpeg and header.format not in {"PNG", "WEBP"}:
         return None
     flags = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION if plain_jpeg else cv2.IMREAD_UNCHANGED
+    array = _imdecode(data, header, flags)
+    if array is None:
+        return None
+    return (as_pixels(array), None, None) if plain_jpeg else _planes(array)
+
+
+def _imdecode(data: bytes, header: Image.Image, flags: int) -> NDArray[Any] | None:
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error:
         return None
     if array is None or array.shape[:2] != (header.height, header.width) or array.dtype not in (np.uint8, np.uint16):
         return None
-    return (as_pixels(array), None, None) if plain_jpeg else _planes(array)
+    return array
 
 
 def _check_bottom(pixels: NDArray[np.uint8], role: Role) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tasks.imaging import metadata
-from tasks.imaging.picture import JpegFacts, Picture, Pixels, Plane, Source
+from tasks.imaging.jpeg_writer import imencode, write_jpeg
+from tasks.imaging.picture import Picture, Pixels, Plane, Source
 from tasks.imaging.transparency import blend_on_white
 
 OutputFormat: TypeAlias = Literal["source", "jpeg", "png", "webp"]
@@ -34,8 +35,6 @@ SUFFIXES: Final = {
     "image/avif": ".avif",
 }
 
-NEW_JPEG_QUALITY: Final = 92
-"""For a JPEG whose source was none: visually lossless at 4:4:4, a tenth of a PNG."""
 NEW_WEBP_QUALITY: Final = 90
 """WebP files do not state their quality; 90 does not show and costs a third more bytes than the usual 80."""
 _WEBP_EFFORT: Final = 2  # of 0 to 6; measured at 1080p: half the time of Pillow's 4 for about 3 % more bytes
@@ -74,12 +73,12 @@ def encode_picture(
 def encode_jpeg(pixels: Pixels | Plane, *, quality: int) -> bytes:
     """Plain JPEG without metadata; RGB or grey."""
     shown = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
-    return _imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return imencode(".jpg", shown, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def encode_png(pixels: Pixels | Plane, *, alpha: Plane | None = None) -> bytes:
     """Plain PNG without metadata; RGB, RGB with alpha, or one plane."""
-    return _imencode(".png", _bgr(pixels, alpha))
+    return imencode(".png", _bgr(pixels, alpha))
 
 
 def encode_webp(pixels: Pixels, *, quality: int) -> bytes:
@@ -87,13 +86,6 @@ def encode_webp(pixels: Pixels, *, quality: int) -> bytes:
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, "WEBP", quality=quality, method=_WEBP_EFFORT)
     return out.getvalue()
-
-
-def _imencode(suffix: str, array: NDArray[Any], parameters: list[int] | None = None) -> bytes:
-    done, data = cv2.imencode(suffix, array, parameters or [])
-    if not done:
-        raise ValueError(f"OpenCV could not write a {suffix} of {array.shape}")
-    return bytes(data.data)
 
 
 def _bgr(pixels: NDArray[Any], alpha: NDArray[Any] | None) -> NDArray[Any]:
@@ -123,30 +115,14 @@ def _profile(source: Source, *, grey: bool) -> bytes | None:
 
 
 def _jpeg(pixels: Pixels, _alpha: Plane | None, like: Picture) -> bytes:
-    stored, source, out = _stored(pixels, like), like.source, io.BytesIO()
-    options: dict[str, Any] = {"quality": NEW_JPEG_QUALITY, "subsampling": 0}
-    if source.jpeg is not None:
-        options = {"subsampling": max(0, source.jpeg.subsampling), "progressive": source.jpeg.progressive}
-        options |= _compression(source.jpeg, grey=stored.ndim == 2)
-    if source.dpi:
-        options["dpi"] = tuple(round(value) for value in source.dpi)
-    Image.fromarray(stored).save(out, "JPEG", **options)
+    stored, source = _stored(pixels, like), like.source
     return metadata.jpeg_with(
-        out.getvalue(),
+        write_jpeg(stored, source.jpeg, source.dpi),
         icc_profile=_profile(source, grey=stored.ndim == 2),
         exif=source.exif,
         xmp=source.xmp,
         extra=source.extra if source.format == "JPEG" else (),
     )
-
-
-def _compression(facts: JpegFacts, *, grey: bool) -> dict[str, Any]:
-    """The source's own tables where they can be written again: one or two, of 8 bits; else its quality number."""
-    tables = [facts.tables[key] for key in sorted(facts.tables)]
-    writable = all(1 <= value <= 255 for table in tables for value in table)
-    if writable and (grey or len(tables) <= 2):
-        return {"qtables": tables[:1] if grey else tables}
-    return {"quality": facts.quality}
 
 
 def _png(pixels: Pixels, alpha: Plane | None, like: Picture) -> bytes:
@@ -156,7 +132,7 @@ def _png(pixels: Pixels, alpha: Plane | None, like: Picture) -> bytes:
         Image.merge("LA", (Image.fromarray(stored), Image.fromarray(alpha))).save(out, "PNG", compress_level=1)
         data = out.getvalue()
     elif like.deep is not None:
-        data = _imencode(".png", _deep_bgr(pixels, alpha, like))
+        data = imencode(".png", _deep_bgr(pixels, alpha, like))
     else:
         data = encode_png(stored, alpha=alpha)
     profile = _profile(source, grey=stored.ndim == 2)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.imaging import pnm
-from tasks.imaging.decode import DEFAULT_MAX_PIXELS, decode_picture
+from tasks.imaging.decode import DEFAULT_MAX_PIXELS, decode_picture, decode_plain_grey
 from tasks.imaging.picture import Mask, Picture, PictureError, Plane, Role
 
 THRESHOLD: Final = 128
@@ -27,19 +27,15 @@ def decode_mask(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Mask:
     """
     if pnm.is_pnm(data):
         return _threshold(_grey_of_pnm(data, max_pixels), ())
+    plain = decode_plain_grey(data, max_pixels=max_pixels, role=Role.MASK)
+    if plain is not None:
+        mask = _threshold(plain, ())
+        return mask if mask.repairs else replace(mask, media_type="image/png")
     picture = decode_picture(data, max_pixels=max_pixels, role=Role.MASK)
     grey = _luminance(picture)
     if picture.alpha is None or not _varies(picture.alpha):
-        mask = _threshold(grey, ())
-        return replace(mask, media_type="image/png") if _is_plain(picture, mask) else mask
+        return _threshold(grey, ())
     return _from_alpha(grey, picture.alpha)
-
-
-def _is_plain(picture: Picture, mask: Mask) -> bool:
-    """A PNG of 8-bit grey, 0 and 255 only, upright: nothing that two readers could see differently."""
-    source = picture.source
-    form = (source.format, source.mode, source.bits, source.orientation)
-    return form == ("PNG", "L", 8, 1) and picture.alpha is None and not mask.repairs
 
 
 def _grey_of_pnm(data: bytes, max_pixels: int) -> Plane:
@@ -70,12 +66,12 @@ def _histogram(plane: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 def _threshold(grey: Plane, repairs: tuple[str, ...]) -> Mask:
     """Split at 128; a file that knows two values, both dark (0 and 1, or a label's colour), is split between them."""
+    if not cv2.inRange(grey, 1, 254).any():
+        return Mask(values=np.ascontiguousarray(grey), repairs=repairs)
     counts = _histogram(grey)
     levels = np.flatnonzero(counts)
     if len(levels) == 2 and levels[0] == 0 and levels[1] < THRESHOLD:
         return Mask(values=_split(grey, int(levels[1])), repairs=(*repairs, "mask_levels_stretched"))
-    if set(levels.tolist()) <= {0, 255}:
-        return Mask(values=np.ascontiguousarray(grey), repairs=repairs)
     return Mask(values=_split(grey, THRESHOLD), repairs=(*repairs, "mask_thresholded"))
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from manifests.error_codes import ErrorCode
 from manifests.items import Operation
 from tasks.config.imaging import QualitySettings
+from tasks.imaging.colour_match import Fields
 from tasks.imaging.composite import composite, fill_alpha
 from tasks.imaging.matte import composite_background
 from tasks.imaging.picture import Picture, Pixels, Plane
@@ -24,12 +25,13 @@ def compose(
     settings: QualitySettings,
     *,
     match_colour: bool,
+    fields: Fields,
 ) -> Composed:
     """All at the picture's full size: the original, where to edit, and the answer put back in its place."""
     if operation is Operation.BACKGROUND_REPLACE:
         return _in_front(picture, mask, edited, settings)
     shown = on_white(picture)
-    pixels = composite(shown, edited, mask, feather_px=settings.feather_px, match_colour=match_colour)
+    pixels = composite(shown, edited, mask, feather_px=settings.feather_px, match_colour=match_colour, fields=fields)
     if picture.alpha is None:
         return Composed(pixels=pixels, alpha=None, region=mask)
     # What lies under transparency is the source's own too, though nobody sees it.

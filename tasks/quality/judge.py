@@ -2,6 +2,7 @@
 
 from manifests.error_codes import ErrorCode
 from tasks.config.imaging import QualitySettings
+from tasks.imaging.colour_match import Fields
 from tasks.imaging.picture import Picture, PictureError, Pixels, Plane
 from tasks.imaging.transparency import on_white
 from tasks.preflight.values import Fitted, Preflight
@@ -44,12 +45,23 @@ def judge(
     if not region.any():
         unchanged = Refusal(code=ErrorCode.OUTPUT_UNCHANGED, reason="the output is the input: nothing was edited")
         return Verdict(repairs=repairs, refusal=unchanged)
-    measured = measure_answer(fitted.sent, returned, region)
+    fields: Fields = {}
+    measured = measure_answer(fitted.sent, returned, region, fields)
     refusal = compare(fitted.sent, returned, region, measured, settings, nsfw=bool(nsfw))
     if refusal is not None and refusal.code in {ErrorCode.OUTPUT_NSFW, ErrorCode.OUTPUT_BLANK}:
         return Verdict(metrics=measured, repairs=repairs, refusal=refusal)
     match_colour = settings.match_colour and not trusted
-    composed = _compose(preflight, picture, fitted, returned, region, settings, match_colour=match_colour)
+    same_pixels = fitted.placement.covers(picture.width, picture.height) and not fitted.placement.scaled
+    composed = _compose(
+        preflight,
+        picture,
+        fitted,
+        returned,
+        region,
+        settings,
+        match_colour=match_colour,
+        fields=fields if same_pixels else {},
+    )
     measured |= measure_composed(picture, composed, fitted)
     return Verdict(metrics=measured, composed=composed, repairs=repairs, refusal=refusal or look(measured, settings))
 
@@ -63,9 +75,10 @@ def _compose(
     settings: QualitySettings,
     *,
     match_colour: bool,
+    fields: Fields,
 ) -> Composed:
     edited = fitted.placement.put_back(returned, on_white(picture))
     mask = preflight.mask.values if preflight.mask else None
     if mask is None:
         mask = region_in_full(region, fitted.placement, width=picture.width, height=picture.height)
-    return compose(picture, mask, edited, fitted.item.operation, settings, match_colour=match_colour)
+    return compose(picture, mask, edited, fitted.item.operation, settings, match_colour=match_colour, fields=fields)

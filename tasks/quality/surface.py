@@ -1,6 +1,6 @@
 """How an edit sits in its surroundings: its seam and its detail."""
 
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -20,14 +20,17 @@ def seam(original: Pixels, composed: Pixels, mask: Plane) -> float:
     part = around(mask, _SEAM_RING_PX)
     if part is None:
         return 0.0
-    hole = np.ascontiguousarray(mask[part])
-    kernel = np.ones((3, 3), np.uint8)
+    hole, kernel = np.ascontiguousarray(mask[part]), np.ones((3, 3), np.uint8)
     grown = cv2.dilate(hole, kernel)
-    edge = (grown > 0) & (cv2.erode(hole, kernel, borderType=cv2.BORDER_REPLICATE) == 0)
-    beside = (cv2.dilate(grown, np.ones((7, 7), np.uint8)) > 0) & (cv2.dilate(grown, kernel) == 0)
+    edge = cv2.subtract(grown, cv2.erode(hole, kernel, borderType=cv2.BORDER_REPLICATE))
+    beside = cv2.subtract(cv2.dilate(grown, np.ones((7, 7), np.uint8)), cv2.dilate(grown, kernel))
     if not edge.any() or not beside.any():
         return 0.0
-    return max(0.0, float(_steps(composed[part])[edge].mean() - _steps(original[part])[beside].mean()))
+    return max(0.0, _mean(_steps(composed[part]), edge) - _mean(_steps(original[part]), beside))
+
+
+def _mean(values: NDArray[Any], where: Any) -> float:
+    return float(cv2.mean(values, mask=where)[0])
 
 
 def _steps(pixels: Pixels) -> Plane:
@@ -41,17 +44,17 @@ def sharpness(original: Pixels, composed: Pixels, mask: Plane) -> float:
     if part is None:
         return 1.0
     hole = np.ascontiguousarray(mask[part])
-    inner = np.asarray(cv2.erode(hole, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)) > 0
-    outer = np.asarray(cv2.dilate(hole, np.ones((3, 3), np.uint8))) == 0
+    inner = cv2.erode(hole, np.ones((5, 5), np.uint8), borderType=cv2.BORDER_REPLICATE)
+    outer = cv2.bitwise_not(cv2.dilate(hole, np.ones((3, 3), np.uint8)))
     if not inner.any() or not outer.any():
         return 1.0
-    beside, within = (float(_detail(p[part])[where].mean()) for p, where in ((original, outer), (composed, inner)))
+    beside, within = _mean(_detail(original[part]), outer), _mean(_detail(composed[part]), inner)
     return (within + _NO_DETAIL) / (beside + _NO_DETAIL)
 
 
-def _detail(pixels: Pixels) -> NDArray[np.float32]:
+def _detail(pixels: Pixels) -> NDArray[np.int16]:
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return np.abs(np.asarray(cv2.Laplacian(grey, cv2.CV_32F), dtype=np.float32))
+    return np.abs(np.asarray(cv2.Laplacian(grey, cv2.CV_16S), dtype=np.int16))
 
 
 def spread(pixels: Pixels) -> float:

@@ -1,5 +1,6 @@
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def results_of(to: Path, run_id: str) -> pd.DataFrame:
     return pd.read_parquet(to / f"run_id={run_id}" / "results.parquet")
 
 
+def _wait_for_pictures(process: "subprocess.Popen[str]", run_folder: Path, count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list((run_folder / "images").glob("*.jpg"))) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_every_row_has_one_outcome_and_foreign_columns_come_through(cleanplate: Cleanplate, tmp_path: Path) -> None:
     """More than one batch; the results open in pandas, DuckDB and Arrow alike."""
     shelves = [None, *range(1, 60)]
@@ -38,17 +47,6 @@ def test_every_row_has_one_outcome_and_foreign_columns_come_through(cleanplate: 
     assert (to / "run_id=r1" / "report.html").is_file()
 
 
-def test_it_works_without_a_server(cleanplate: Cleanplate, tmp_path: Path) -> None:
-    manifest = write_catalog(tmp_path / "in", 3)
-
-    ended = cleanplate.run(
-        "run", str(manifest), "--to", str(tmp_path / "out"), "--run-id", "alone", "--json", *ENGINE, PREFECT_API_URL=""
-    )
-
-    assert ended.returncode == 0, ended.stderr
-    assert '"succeeded": 3' in ended.stdout
-
-
 def test_a_killed_run_goes_on_where_it_stopped(cleanplate: Cleanplate, tmp_path: Path) -> None:
     """kill -9 in the middle, then the same command: what was finished is not edited again."""
     manifest = write_catalog(tmp_path / "in", 120, side=128)
@@ -56,11 +54,7 @@ def test_a_killed_run_goes_on_where_it_stopped(cleanplate: Cleanplate, tmp_path:
     arguments = ("run", str(manifest), "--to", str(to), "--run-id", "killed", "--engine", "patchmatch")
     process = cleanplate.start(*arguments)
     images = to / "run_id=killed" / "images"
-    deadline = time.monotonic() + 120
-    while len(list(images.glob("*.jpg"))) < 20:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    _wait_for_pictures(process, to / "run_id=killed", 20)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     before = {path.name: path.stat().st_mtime_ns for path in images.glob("*.jpg")}
@@ -77,15 +71,30 @@ def test_a_killed_run_goes_on_where_it_stopped(cleanplate: Cleanplate, tmp_path:
     assert len(again) <= 8
 
 
+def test_ctrl_c_in_a_terminal_spares_the_server_that_the_run_brought_along(
+    cleanplate: Cleanplate, tmp_path: Path
+) -> None:
+    """No server stands ready, so the run starts one as its child; the terminal signals the whole group."""
+    manifest = write_catalog(tmp_path / "in", 120, side=128)
+    to = tmp_path / "out"
+    process = cleanplate.start(
+        *("run", str(manifest), "--to", str(to), "--run-id", "alone", "--json", "--engine", "patchmatch"),
+        PREFECT_API_URL="",
+    )
+    _wait_for_pictures(process, to / "run_id=alone", 5)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 3, err
+    assert '"deferred"' in out
+    assert len(results_of(to, "alone")) == 120
+
+
 def test_ctrl_c_writes_the_results_and_retry_completes_them(cleanplate: Cleanplate, tmp_path: Path) -> None:
     manifest = write_catalog(tmp_path / "in", 120, side=128)
     to = tmp_path / "out"
     process = cleanplate.start("run", str(manifest), "--to", str(to), "--run-id", "stopped", "--engine", "patchmatch")
-    deadline = time.monotonic() + 120
-    while len(list((to / "run_id=stopped" / "images").glob("*.jpg"))) < 5:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    _wait_for_pictures(process, to / "run_id=stopped", 5)
     os.kill(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=100)
 

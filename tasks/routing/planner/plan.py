@@ -90,6 +90,7 @@ class Plan:
     conflict: Conflict | None = None
     deadline_s: float | None = None
     budget_usd: Decimal | None = None
+    warnings: tuple[str, ...] = field(default=())  # what may cost more than the plan says
     notes: tuple[str, ...] = field(default=())  # what the figures rest on
 
     @property
@@ -129,6 +130,7 @@ class Plan:
             "providers": [_part(part) for part in self.parts],
             "frontier": [{"finish_s": round(p.finish_s, 3), "cost_usd": str(p.usd)} for p in self.frontier],
             "conflict": None if self.conflict is None else _conflict(self.conflict),
+            "warnings": list(self.warnings),
             "notes": list(self.notes),
         }
 

@@ -55,6 +55,12 @@ def test_a_conflict_says_what_must_give() -> None:
     assert "budget_reached" in text
 
 
+def test_a_warning_stands_before_the_figures_that_it_is_about() -> None:
+    text = page(replace(plan(), warnings=("maskr has no price in US dollars: [b]",)))
+
+    assert text.index("Warning: maskr has no price in US dollars: [b]") < text.index("endpoint")
+
+
 def test_names_from_the_outside_stay_text() -> None:
     hostile = NotDone(code=ErrorCode.NO_PROVIDER, rows=1, message="provider '[red]x[/red][/]' is unknown")
 

@@ -154,12 +154,12 @@ def test_a_provider_without_a_key_says_which_variable_turns_it_on(tmp_path: Path
         planned(write_catalog(tmp_path, 1), providers=("runflow",))
 
 
-def test_prices_and_limits_that_nobody_stated_are_noted(tmp_path: Path) -> None:
+def test_prices_that_nobody_stated_are_warned_of_and_limits_are_noted(tmp_path: Path) -> None:
     manifest = write_catalog(tmp_path, 1)
     unpriced = settings(tmp_path, providers={"onemin": {"api_key": SecretStr("k")}})
     plan = planned(manifest, providers=("onemin",), installed=unpriced)
 
-    assert any("CLEANPLATE_PROVIDERS__ONEMIN__USD_PER_IMAGE" in note for note in plan.notes)
+    assert [warning.rpartition(" ")[2] for warning in plan.warnings] == ["CLEANPLATE_PROVIDERS__ONEMIN__USD_PER_IMAGE."]
     assert any("states no rate limit" in note for note in plan.notes)
 
 
