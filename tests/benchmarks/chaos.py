@@ -32,7 +32,6 @@ LIMITS = {
     "MAX_IN_FLIGHT": "20",
 }
 DEADLINE_S = 1200  # of the whole sitting; the run must end by itself well before
-UNLIMITED = {"limits": ["100000/min"], "batch_limits": ["100000/min"]}
 
 
 def main(quick: bool) -> None:
@@ -43,7 +42,7 @@ def main(quick: bool) -> None:
         manifest = write_mixed(folder / "in", each=-(-rows // len(combinations())))
         vendors = {
             "runflow": {"latency_s": 0.2, "callback_secret": SECRET},
-            "maskr": UNLIMITED,
+            "maskr": {"limits": ["120/min"], "batch_limits": ["120/min"]},
             "modelslab": {"processing_s": 0.3, "slots": 20},
             "onemin": {},
         }
@@ -69,7 +68,7 @@ def _faults() -> list[dict[str, object]]:
         for kinds in layers
         for kind in kinds
     ]
-    return [*faults, {"kind": "outage", "vendor": "onemin", "from_s": 5, "until_s": 15}]
+    return [*faults, {"kind": "outage", "vendor": "onemin", "from_s": 15, "until_s": 30}]
 
 
 @contextmanager
@@ -110,6 +109,8 @@ def _print(here: Rehearsal, rows: int, code: int, took_s: float) -> None:
     print("\n| state | error code | rows |\n|---|---|---|")
     for (state, error), count in results.groupby(["state", results.error_code.fillna("")]).size().items():
         print(f"| {state} | {error} | {count} |")
+    for row in results[results.state == "rejected"].head(3).itertuples():
+        print(f"- {row.item_id}: {row.error_message}")
     injected = here.sandbox.faults()["injected"]
     print("\n| fault | injected |\n|---|---|")
     for kind in sorted(FaultKind):
