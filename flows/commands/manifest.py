@@ -1,9 +1,11 @@
 """`cleanplate manifest build` and `cleanplate manifest check`."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ from manifests.check import CheckReport, check_manifest
 from manifests.errors import ManifestError
 from manifests.storage import shown
 from manifests.tables import TableSource
+from tasks.config import ConfigurationError
 
 app = typer.Typer(help="Make a manifest, or look one over before anything is spent.", no_args_is_help=True)
 
@@ -89,12 +92,34 @@ def check(
     files: Annotated[
         bool, typer.Option("--files", help="Ask the storage for each picture, mask and reference too.")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Read and judge every picture and mask as a run would, and write a page.")
+    ] = False,
+    page: Annotated[
+        str, typer.Option(help="Where --deep writes its page: one HTML file with examples.")
+    ] = "manifest-check.html",
+    provider: Annotated[
+        list[str] | None,
+        typer.Option(help="By whose prices --deep tells the money saved; repeatable. Default: those that have a key."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Configuration file instead of ./cleanplate.toml.")
+    ] = None,
     examples: Annotated[int, typer.Option(min=0, help="How many rows to show of each kind of finding.")] = 5,
     as_json: AsJson = False,
 ) -> None:
     """Say what is wrong with a manifest, by row; costs nothing. Exit code 0: nothing, 2: unreadable, 3: some rows are at fault."""
+    if config is not None:
+        os.environ["CLEANPLATE_CONFIG"] = str(config)
     with _explained():
-        report = check_manifest(manifest, files=files, examples=examples)
+        report = check_manifest(manifest, files=files and not deep, examples=examples)
+        if deep:
+            from flows.commands.manifest_deep import check_every_file
+
+            code = check_every_file(
+                manifest, report, providers=tuple(provider or ()), examples=examples, page=page, as_json=as_json
+            )
+            raise typer.Exit(code)
     if as_json:
         _print_json(report.to_dict())
     else:
@@ -104,10 +129,10 @@ def check(
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """A manifest that cannot be used ends the command with its message and exit code 2."""
+    """A manifest or a configuration that cannot be used ends the command with its message and exit code 2."""
     try:
         yield
-    except ManifestError as error:
+    except (ManifestError, ConfigurationError) as error:
         Console(stderr=True).print(f"[bold red]Error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
 

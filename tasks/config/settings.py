@@ -47,7 +47,9 @@ class Settings(BaseSettings):
         None, description="Under which https:// address staging_uri can be read, when it is not S3."
     )
     memory_mb: int = Field(
-        1000, ge=64, description="For files held by one process while their rows wait; pixels come on top."
+        1000,
+        ge=64,
+        description="For files held by one process while their rows wait; pixels come on top, a quarter of it at most.",
     )
     allow_private_hosts: bool = Field(False, description="Accept result URLs on private or loopback addresses.")
     providers: ProvidersSettings = ProvidersSettings()

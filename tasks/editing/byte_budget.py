@@ -26,6 +26,18 @@ class ByteBudget:
             self._held -= size
             self._admit()
 
+    def try_take(self, size_bytes: int) -> bool:
+        """Hold this much without waiting, if there is room and nobody waits for it; `give_back` ends it."""
+        if self._waiting or self._held + size_bytes > self._limit:
+            return False
+        self._held += size_bytes
+        return True
+
+    def give_back(self, size_bytes: int) -> None:
+        """What `try_take` took."""
+        self._held -= size_bytes
+        self._admit()
+
     async def _take(self, size: int) -> None:
         if not self._waiting and self._held + size <= self._limit:
             self._held += size

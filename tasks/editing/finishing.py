@@ -41,7 +41,7 @@ class Finisher:
         return finish
 
     async def decoding_again(self, attempt: Attempt, data: bytes) -> Outcome:
-        """Finish after a wait during which no pixels were kept: what was sent is worked out once more."""
+        """Finish after a wait; where no pixels could be kept, they are decoded once more, and what was sent is worked out."""
         async with self._piece.pixels() as checked:
             limits = attempt.provider.capabilities
             fitted = await self._runtime.cpu(fit_to_provider, checked, limits, self._runtime.settings.preflight)

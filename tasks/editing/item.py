@@ -60,7 +60,10 @@ async def _edit(runtime: Runtime, item: Item, sources: Sources | SourceError, up
             if delivery is not None:
                 return reused_outcome(item.item_id, delivery)
             piece = Workpiece(runtime, item, sources)
-            return await ProviderSearch(runtime, piece, key, upstream).outcome()
+            try:
+                return await ProviderSearch(runtime, piece, key, upstream).outcome()
+            finally:
+                piece.let_go()
 
 
 def _unhappy(item: Item, state: State, code: ErrorCode, message: str) -> Outcome:

@@ -113,6 +113,7 @@ class Runtime:
         self.switch = StopSwitch()
         self.storage = Storage()
         self.memory = ByteBudget(self.settings.memory_mb * 1_000_000)
+        self.kept_pixels = ByteBudget(self.settings.memory_mb * 1_000_000 // 4)
         self.decoded = asyncio.Semaphore(DECODED_AT_ONCE)
         self.once = OnceAtATime()
         self.upstream = Upstream(on_empty=self._nudge)

@@ -83,6 +83,9 @@ class ProviderSearch:
                 request = fitted.request(self._attempt_key(choice), callback_url=callback_url)
                 if limits.local:  # no waiting there, so the pixels are kept for the gate
                     return await self._try(choice, work, request, self._finisher.with_pixels(checked, fitted))
+                self._piece.keep(checked)
+                del fitted  # this frame lives on while the row waits, and would hold the pixels with it
+            del checked
         if isinstance(choice, NoRoute):
             return await self._nobody(choice)
         return await self._try(choice, work, request, self._finisher.decoding_again)

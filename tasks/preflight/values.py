@@ -34,6 +34,13 @@ class Preflight:
         """Whether the row may be sent."""
         return self.code is None
 
+    @property
+    def pixels_bytes(self) -> int:
+        """How much memory the decoded files take."""
+        pictures = [picture for picture in (self.picture, self.reference) if picture is not None]
+        planes = [plane for picture in pictures for plane in (picture.pixels, picture.alpha, picture.deep)]
+        return sum(p.nbytes for p in (*planes, self.mask.values if self.mask else None) if p is not None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unfit:

@@ -15,8 +15,10 @@ from tasks.quality.values import Refusal
 
 _OF_P99, _OF_GRAIN = 1.5, 2.0
 """An echo stored again as JPEG changes inside by less than this, times what it changes around the hole."""
-_OF_CONTENT: Final = 0.16
-"""… and by less than this, times what was to be removed; true fills change at least 0.2 of it, echoes at most 0.13."""
+_MOST_CHANGE_OF_AN_ECHO: Final = 40.0  # levels; JPEG of quality 30 changes a smoothed picture by at most 11
+_KEPT: Final = 0.65
+"""An echo stored worse inside than outside still has more than this of what was to be removed: measured, echoes of JPEG quality
+30 to 80 have 0.73 and more, fills 0.61 and less (576 echoes and 107 fills that changed little, of photographs)."""
 _STILL: Final = 5.0  # levels: smoothed surroundings that change less have not moved, or have nothing that could show it
 _FAINT: Final = 1.5  # times `unchanged_p99`: what stood out less was no object but a sky's own gradient
 
@@ -49,7 +51,7 @@ def compare(
         return Refusal(code=ErrorCode.OUTPUT_NSFW, reason="the provider flagged its own result as not safe for work")
     if measured["similarity"] < settings.min_similarity:
         return _another_picture(sent, returned, settings)
-    return _drift(measured, settings) or _echo(sent, region, measured, settings)
+    return _drift(measured, settings) or _echo(sent, returned, region, measured, settings)
 
 
 def _another_picture(sent: Pixels, returned: Pixels, settings: QualitySettings) -> Refusal:
@@ -59,15 +61,17 @@ def _another_picture(sent: Pixels, returned: Pixels, settings: QualitySettings) 
     return Refusal(code=ErrorCode.OUTPUT_POOR, reason=reason)
 
 
-def _echo(sent: Pixels, region: Plane, measured: dict[str, float], settings: QualitySettings) -> Refusal | None:
-    """Inside, an edit changes more than storing does, and about as much as what was there stands out; if anything was."""
+def _echo(
+    sent: Pixels, returned: Pixels, region: Plane, measured: dict[str, float], settings: QualitySettings
+) -> Refusal | None:
+    """Inside, an edit changes more than storing does, and takes away what stands out there; if anything did."""
     inside = measured["inside_p99"]
     stored = max(settings.unchanged_p99, _OF_P99 * measured["outside_p99"], _OF_GRAIN * measured["grain"])
-    if inside > max(stored, _OF_CONTENT * 255):
+    if inside > max(stored, _MOST_CHANGE_OF_AN_ECHO):
         return None
-    content = metrics.content(sent, region)
+    content, kept = metrics.content(sent, returned, region)
     nothing_there = content <= _FAINT * settings.unchanged_p99
-    if nothing_there or (inside > stored and inside > _OF_CONTENT * content):
+    if nothing_there or (inside > stored and kept < _KEPT):
         return None
     return Refusal(code=ErrorCode.OUTPUT_UNCHANGED, reason="inside the mask the output is the input")
 

@@ -71,15 +71,23 @@ def _local_changes(sent: Pixels, returned: Pixels, mask: Plane, fields: Fields, 
     }
 
 
-def content(sent: Pixels, mask: Plane) -> float:
-    """How far what the mask marks stands out from its surroundings continued into it: the 99th percentile, smoothed."""
+def content(sent: Pixels, returned: Pixels, mask: Plane) -> tuple[float, float]:
+    """What the mask marks, as that which stands out from its surroundings continued into it.
+
+    First by how many levels: the 99th percentile, smoothed. Then the share of it that the answer still has, by regression:
+    about 1 in an echo however it was stored, about 0 where it is gone.
+    """
     part = around(mask, _CONTENT_RING_PX)
     if part is None:
-        return 0.0
+        return 0.0, 0.0
     size = within(mask[part].shape[1], mask[part].shape[0], _CONTENT_SIDE)
-    ground, hole = resized(sent[part], *size), resized_mask(mask[part], *size)
+    ground, after, hole = resized(sent[part], *size), resized(returned[part], *size), resized_mask(mask[part], *size)
     without = np.asarray(cv2.inpaint(ground, hole, 3, cv2.INPAINT_NS), dtype=np.uint8)  # follows a sky's gradient
-    return _percentile(_histogram(_smoothed_change(ground, without), hole), 0.99)
+    there, still = (cv2.subtract(pixels, without, dtype=cv2.CV_32F) for pixels in (ground, after))
+    drift = np.asarray(cv2.mean(cv2.subtract(after, ground, dtype=cv2.CV_32F), mask=255 - hole)[:3], dtype=np.float32)
+    before, left = there[hole > 0].ravel(), (still - drift)[hole > 0].ravel()
+    kept = float(before @ left) / max(float(before @ before), 1.0)
+    return _percentile(_histogram(_smoothed_change(ground, without), hole), 0.99), kept
 
 
 def _smoothed_change(before: Pixels, after: Pixels) -> Plane:

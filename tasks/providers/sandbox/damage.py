@@ -9,6 +9,8 @@ from tasks.providers.sandbox.faults import FaultKind
 from tasks.providers.sandbox.pictures import Pixels
 
 COLOUR_SHIFT = 24  # of 255, in the red channel
+DRIFT_GAMMA = 0.96  # of red; blue gets its inverse
+DRIFT_RAMP = 6.0  # of 255, darker on the left, lighter on the right
 POSITION_SHIFT = 0.02  # of the width and height, at least one pixel
 
 
@@ -27,6 +29,17 @@ def _halved(result: Pixels) -> Pixels:
     height, width = result.shape[:2]
     size = (max(1, width // 2), max(1, height // 2))
     return np.asarray(cv2.resize(result, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _drifted(result: Pixels) -> Pixels:
+    """As a generative model returns a picture: warmer, and lit a little differently from one side to the other."""
+    drifted = result.copy()
+    levels = np.arange(256) / 255
+    for channel, gamma in ((2, DRIFT_GAMMA), (0, 1 / DRIFT_GAMMA)):
+        drifted[..., channel] = np.round(255 * levels**gamma).astype(np.uint8)[result[..., channel]]
+    ramp = np.linspace(-DRIFT_RAMP, DRIFT_RAMP, result.shape[1])[None, :, None]
+    drifted[..., :3] = np.clip(np.round(drifted[..., :3] + ramp), 0, 255).astype(np.uint8)
+    return drifted
 
 
 def _tinted(result: Pixels) -> Pixels:
@@ -57,6 +70,7 @@ def _placeholder(result: Pixels) -> Pixels:
 _SPOILERS: dict[FaultKind, Callable[[Pixels], Pixels]] = {
     FaultKind.BLANK: _blank,
     FaultKind.WRONG_SIZE: _halved,
+    FaultKind.COLOUR_DRIFT: _drifted,
     FaultKind.SHIFTED_COLOUR: _tinted,
     FaultKind.SHIFTED_POSITION: _moved,
     FaultKind.PLACEHOLDER: _placeholder,

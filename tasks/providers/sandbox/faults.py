@@ -38,6 +38,7 @@ class FaultKind(StrEnum):
     BLANK = "blank"
     UNCHANGED = "unchanged"
     WRONG_SIZE = "wrong_size"
+    COLOUR_DRIFT = "colour_drift"
     SHIFTED_COLOUR = "shifted_colour"
     SHIFTED_POSITION = "shifted_position"
     PLACEHOLDER = "placeholder"

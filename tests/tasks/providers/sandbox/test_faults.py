@@ -105,7 +105,7 @@ def test_json_breaks_off_after_the_charge(kind):
     asyncio.run(run())
 
 
-@proves(FaultKind.BLANK, FaultKind.UNCHANGED, FaultKind.PLACEHOLDER, FaultKind.SHIFTED_COLOUR)
+@proves(FaultKind.BLANK, FaultKind.UNCHANGED, FaultKind.PLACEHOLDER, FaultKind.SHIFTED_COLOUR, FaultKind.COLOUR_DRIFT)
 def test_pictures_of_the_right_size_come_back_wrong(kind):
     async def run():
         async with inside() as sandbox:
@@ -121,6 +121,7 @@ def test_pictures_of_the_right_size_come_back_wrong(kind):
                 FaultKind.UNCHANGED: (bad == scene()).all(),
                 FaultKind.PLACEHOLDER: np.median(bad) == 204,
                 FaultKind.SHIFTED_COLOUR: (unlike == [24, 0, 0]).all(),
+                FaultKind.COLOUR_DRIFT: unlike.mean() > 1 and unlike.max() < 16,
             }
             assert expected[kind]
             assert (await sandbox.bill())["charges"] == 2
