@@ -41,10 +41,10 @@ class Rehearsal:
             command, env=self.environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
 
-    def run(self, config: CleanupConfig, *arguments: str, within_s: float = 300) -> int:
+    def run(self, config: CleanupConfig, *arguments: str) -> int:
         """To its end; the exit code."""
         process = self.start(config, *arguments)
-        _, complaints = process.communicate(timeout=within_s)
+        _, complaints = process.communicate(timeout=1800)
         assert process.returncode in {0, 3, 4}, complaints.decode()[-3000:]
         return process.returncode
 

@@ -93,7 +93,7 @@ def measure(setting: Setting) -> Figures:
         with rehearsal(folder, maskr=maskr, faults=faults) as here:
             here.environment["CLEANPLATE_PROVIDERS__MASKR__BATCH_SIZE"] = str(setting.batch_size)
             before = _cpu_s()
-            here.run(here.config(manifest, "maskr", batches_in_flight=64), within_s=3600)
+            here.run(here.config(manifest, "maskr", batches_in_flight=64))
             return _figures(setting, here, cpu_s=_cpu_s() - before)
 
 
