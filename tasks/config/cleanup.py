@@ -12,6 +12,7 @@ from tasks.config.limits import parse_duration_s
 from tasks.config.shards import Shard
 
 BATCH_SIZE = 50  # what the user asked for, and the most that Maskr's batch endpoint takes (seed 001)
+MOST_BATCHES_IN_FLIGHT = 64  # 3,200 rows: more than the widest published limits can take at once
 RUN_ID = r"^([A-Za-z0-9]|\{scheduled[^{}]*\})([A-Za-z0-9._-]|\{scheduled[^{}]*\}){0,99}$"  # names a folder
 
 
@@ -47,7 +48,7 @@ class CleanupConfig(BaseModel):
     )
     deadline: str | None = Field(None, description="Stop starting new work after this long: 90s, 30m, 2h.")
     passes: int = Field(3, ge=1, le=10, description="Sweeps over what is still open.")
-    batches_in_flight: int = Field(8, ge=1, le=64, description="Batches under way at once.")
+    batches_in_flight: int = Field(8, ge=1, le=MOST_BATCHES_IN_FLIGHT, description="Batches under way at once.")
     output_format: Literal["source", "jpeg", "png", "webp"] = Field(
         "source", description="File format of delivered pictures."
     )
