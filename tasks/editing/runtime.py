@@ -18,6 +18,7 @@ import cv2
 
 from manifests.error_codes import ErrorCode
 from manifests.schemas import MANIFEST_SCHEMA
+from manifests.summary import Expected
 from tasks.config import ConfigurationError, Settings, load_settings
 from tasks.credits import AccountTerms, Ledger, LedgerError, OpenAttempt
 from tasks.editing.byte_budget import ByteBudget
@@ -173,6 +174,13 @@ class Runtime:
             settings=self.settings.routing,
             deadline=None if deadline_s is None else self.clock() + deadline_s,
         )
+
+    def expected(self) -> Expected | None:
+        """What the first plan said; None when nothing was planned, as with a single provider."""
+        first = self.course.first
+        if first is None or len(self.plan.config.providers) == 1:
+            return None
+        return Expected(cost_usd=first.usd, duration_s=first.finish_s)
 
     def drain_events(self) -> list[Event]:
         """What happened since the last call that people may want to be told."""
