@@ -44,7 +44,7 @@ class Rehearsal:
     def run(self, config: CleanupConfig, *arguments: str) -> int:
         """To its end; the exit code."""
         process = self.start(config, *arguments)
-        _, complaints = process.communicate(timeout=300)
+        _, complaints = process.communicate(timeout=1800)
         assert process.returncode in {0, 3, 4}, complaints.decode()[-3000:]
         return process.returncode
 

@@ -56,9 +56,9 @@ def _headline(plan: Plan) -> Text:
 
 
 def _parts(plan: Plan) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_footer=len(plan.parts) > 1, footer_style="bold")
+    table = Table(box=SIMPLE_HEAD, show_footer=len(plan.parts) > 1, footer_style="bold", pad_edge=False)
     credits = list(plan.credits.values())
-    table.add_column("provider", "total")
+    table.add_column("provider", "total", overflow="fold")
     table.add_column("endpoint")
     for name, footer in (
         ("rows", f"{plan.planned:,}"),

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from math import ceil
 from typing import Final
 
 from manifests.error_codes import ErrorCode
-from tasks.config import BATCH_SIZE, CleanupConfig, ConfigurationError, Settings
+from tasks.config import BATCH_SIZE, MOST_BATCHES_IN_FLIGHT, CleanupConfig, ConfigurationError, Settings
 from tasks.config.providers import LocalSettings
 from tasks.credits import BalanceLine, Endpoint, Ledger, LedgerError
 from tasks.editing.prices import price_warnings
@@ -15,7 +16,7 @@ from tasks.providers.base import Provider
 from tasks.providers.keys import LoadSecret
 from tasks.providers.local.provider import available_cores
 from tasks.providers.registry import make_providers
-from tasks.routing import Parked, PolicyName, ProviderView, view_of
+from tasks.routing import Parked, PolicyName, ProviderView, rows_to_keep_open, view_of
 from tasks.routing.planner import Plan, make_plan
 
 _DOUBT: Final = 0.05  # of the rows: more unknown than this is worth a note
@@ -63,7 +64,7 @@ async def plan_ahead(
         budget_usd=config.budget_usd,
         reused=counted.reused,
         rejected=counted.tally.rejected,
-        notes=_notes(counted, views, settings),
+        notes=[*_notes(counted, views, settings), *_crowding(counted, views, config)],
     )
     return replace(made, warnings=tuple(price_warnings(config.providers, settings)))
 
@@ -121,3 +122,16 @@ def _notes(counted: Counted, views: Sequence[ProviderView], settings: Settings) 
         if not view.local and not view.single.pace.windows and own.max_in_flight is None:
             notes.append(f"{view.key} states no rate limit: {view.max_in_flight} requests at once are assumed.")
     return notes
+
+
+def _crowding(counted: Counted, views: Sequence[ProviderView], config: CleanupConfig) -> list[str]:
+    """Where the run keeps fewer rows under way than the stated limits can take, it is slower than the plan."""
+    open_rows = config.batches_in_flight * BATCH_SIZE
+    useful = min(rows_to_keep_open([view for view in views if view.single.pace.windows]), counted.tally.rows)
+    if useful <= open_rows:
+        return []
+    batches = min(MOST_BATCHES_IN_FLIGHT, ceil(useful / BATCH_SIZE))
+    return [
+        f"{open_rows:,} rows are under way at once, and the limits can take {useful:,}: "
+        f"with --batches-in-flight {batches} they are used to the full."
+    ]

@@ -14,7 +14,7 @@ from tasks.config.routing import RetrySettings, RoutingSettings
 from tasks.credits import AttemptIntent, Ledger, Refusal, Reservation, Spend
 from tasks.credits import Endpoint as Door
 from tasks.editing.attempt import Account, Attempt
-from tasks.editing.errors import GaveUpError, StoppedError
+from tasks.editing.errors import DeferredError, GaveUpError, StoppedError
 from tasks.editing.health import Health
 from tasks.editing.stopping import StopSwitch
 from tasks.observability.events import Event, provider_parked
@@ -101,9 +101,9 @@ class Sender:
             await self._refused(letter, refusal)
         except ProviderError as error:
             await self._failed_whole(letter, error)
-        except StoppedError as stopped:
+        except (StoppedError, DeferredError) as unsent:
             self._health.breaker.abandoned(letter.admission)
-            _tell(letter.entries, stopped)
+            _tell(letter.entries, unsent)
         except Exception as error:
             log.exception("%s: a request ended unexpectedly", self._provider.key)
             _tell(letter.entries, error)
@@ -120,7 +120,10 @@ class Sender:
         )
         async with AsyncExitStack() as stack:
             door = stack.enter_async_context(self._ledger.reserve(spend))
-            await self._request(letter, await self._stop.unless_stopped(door))
+            reservation = await self._stop.unless_stopped(door)
+            if not self._health.breaker.still_admits(letter.admission):
+                raise DeferredError(ErrorCode.PROVIDER_UNAVAILABLE, f"{self._provider.key} went down meanwhile")
+            await self._request(letter, reservation)
 
     async def _request(self, letter: Letter, reservation: Reservation | None) -> None:
         started = self._clock()

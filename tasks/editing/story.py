@@ -95,6 +95,9 @@ class Story:
     def nobody(self, none: NoRoute) -> Outcome:
         """Every way is closed: by the row's own tries where there were any, else by what stands at each provider."""
         trials = self.history.trials
+        if none.reason is ErrorCode.OUT_OF_CREDITS and any(one.code is ErrorCode.BUDGET_REACHED for one in trials):
+            message = f"{none.message}; {self.history.story()}"  # the budget is mended first: it is in the user's hand
+            return self.end(State.DEFERRED, ErrorCode.BUDGET_REACHED, message)
         code = trials[-1].code if none.tried_all and trials else none.reason
         tried = [trial.code for trial in trials if trial.code not in _NOT_NOW]
         if code in _NOT_NOW and tried and none.tried_all:

@@ -22,6 +22,7 @@ from tasks.providers.redact import Redactor
 from tasks.providers.statuses import Interpreter, Purpose
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024  # a picture as base64 inside JSON may be the answer
+_PIECE_BYTES: Final = 256 * 1024
 _NEVER_LEFT: Final = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -66,6 +67,29 @@ class Flight:
     def may_have_arrived(self, error: Exception) -> bool:
         """Whether the vendor may hold the whole request. A transport that tells no steps gets the benefit of the doubt."""
         return self.left or not (self._traced or isinstance(error, _NEVER_LEFT))
+
+
+class _Gathered(httpx.AsyncByteStream):
+    """A body in large pieces: httpx hands every header and file of a multipart body to the socket by itself."""
+
+    def __init__(self, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
+        assert isinstance(body, httpx.AsyncByteStream)  # noqa: S101 - what `build_request` makes is both
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        held: list[bytes] = []
+        size = 0
+        async for part in self._body:
+            held.append(part)
+            size += len(part)
+            if size >= _PIECE_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
+        if held:
+            yield b"".join(held)
+
+    async def aclose(self) -> None:
+        await self._body.aclose()
 
 
 class Wire:
@@ -121,6 +145,7 @@ class Wire:
                 timeout=httpx.Timeout(limit_s, connect=min(self._settings.connect_timeout_s, limit_s)),
                 extensions={"trace": flight.trace},
             )
+            request.stream = _Gathered(request.stream)
             answer = await self._exchange(request, purpose)
         await flight.departed()  # an answer came before the last byte left, or the transport tells no steps
         error = self.interpreter.error_for(answer, purpose, now=self.clock())

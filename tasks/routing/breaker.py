@@ -88,6 +88,10 @@ class Breaker:
             return Admission(allowed=True, probe=True, most=1, generation=self._generation)
         return Admission(allowed=True, most=self._most(now), generation=self._generation)
 
+    def still_admits(self, admission: Admission) -> bool:
+        """Whether a request that waited since for its ticket may leave: not when the provider went down meanwhile."""
+        return admission.allowed and admission.generation == self._generation
+
     def succeeded(self, admission: Admission, now: float) -> None:
         """The provider answered sensibly (Verdict.ALIVE, or a result)."""
         self._expire_probe(now)

@@ -33,7 +33,8 @@ _SELECTIONS: Final = (frozenset({"mask"}), frozenset({"points"}), frozenset({"bo
 CAPABILITIES: Final = Capabilities(
     offers=(
         Offer(operation=Operation.OBJECT_REMOVAL, selectors=_SELECTIONS),
-        Offer(operation=Operation.BACKGROUND_REPLACE, selectors=tuple(s | {"reference"} for s in _SELECTIONS)),
+        # by mask alone: what points or a box single out is not sharp enough at the edge to cut a product out by
+        Offer(operation=Operation.BACKGROUND_REPLACE, selectors=(frozenset({"mask", "reference"}),)),
     ),
     media_types=frozenset({"image/jpeg", "image/png", "image/webp", pnm.MEDIA_TYPE}),
     replayable=True,
@@ -127,19 +128,16 @@ def edit(request: EditRequest, engine: Engine) -> bytes:
 def _removal_mask(request: EditRequest, pixels: Pixels) -> Plane:
     if request.mask is not None:
         return _given_mask(request.mask.data, pixels)
-    return with_rim(_selected(request, pixels, whole=True))
+    if not request.points and request.box is None:
+        raise RejectedItemError("the local engine needs a mask, points or a box", code=ErrorCode.MASK_MISSING)
+    selected = select_object(pixels, points=request.points, labels=request.labels, box=request.box, whole=True)
+    return with_rim(selected)
 
 
 def _background_mask(request: EditRequest, pixels: Pixels) -> Plane:
-    if request.mask is not None:
-        return _given_mask(request.mask.data, pixels)
-    return 255 - _selected(request, pixels, whole=False)
-
-
-def _selected(request: EditRequest, pixels: Pixels, *, whole: bool) -> Plane:
-    if not request.points and request.box is None:
-        raise RejectedItemError("the local engine needs a mask, points or a box", code=ErrorCode.MASK_MISSING)
-    return select_object(pixels, points=request.points, labels=request.labels, box=request.box, whole=whole)
+    if request.mask is None:
+        raise RejectedItemError("background-replace needs a mask of the background", code=ErrorCode.MASK_MISSING)
+    return _given_mask(request.mask.data, pixels)
 
 
 def _given_mask(data: bytes, pixels: Pixels) -> Plane:

@@ -163,6 +163,18 @@ def test_prices_that_nobody_stated_are_warned_of_and_limits_are_noted(tmp_path: 
     assert any("states no rate limit" in note for note in plan.notes)
 
 
+@pytest.mark.parametrize(("batches_in_flight", "noted"), [(2, True), (8, False)])
+def test_fewer_rows_under_way_than_the_limits_can_take_are_noted(
+    tmp_path: Path, batches_in_flight: int, noted: bool
+) -> None:
+    """A plan by the limits alone would promise what the run cannot keep."""
+    manifest = tmp_path / "manifest.parquet"
+    pq.write_table(pa.table({"image_uri": [f"{n}.jpg" for n in range(300)], "mask_uri": ["m.png"] * 300}), manifest)
+    plan = planned(manifest, look=Look.ROWS, batches_in_flight=batches_in_flight)
+
+    assert any("--batches-in-flight 6" in note for note in plan.notes) is noted
+
+
 def test_the_local_engine_is_planned_by_its_cores(tmp_path: Path) -> None:
     installed = settings(tmp_path, providers={"local": {"workers": 2}}, routing={"typical_s": {"local": 3.0}})
     plan = planned(write_catalog(tmp_path, 5), providers=("local",), installed=installed)

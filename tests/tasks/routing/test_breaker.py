@@ -100,6 +100,17 @@ def test_fifty_requests_in_flight_at_its_death_are_one_event() -> None:
     assert breaker.retry_at(4.0) == 3.0 + 15
 
 
+def test_what_waited_for_its_ticket_while_the_provider_died_does_not_leave() -> None:
+    breaker = trusted()
+    waiting = breaker.admit(0.0)
+    for _ in range(3):
+        breaker.failed(breaker.admit(0.0), 0.0)
+
+    assert not breaker.still_admits(waiting)
+    assert not breaker.still_admits(breaker.admit(1.0))
+    assert breaker.still_admits(breaker.admit(15.0))  # the probe
+
+
 def test_a_slow_failure_from_before_does_not_reopen_what_has_healed() -> None:
     breaker = trusted()
     slow = [breaker.admit(0.0) for _ in range(10)]
