@@ -9,8 +9,8 @@ from prefect.client.schemas.objects import State, StateType
 from prefect.states import Completed, Failed
 from pydantic import Field
 
-from flows.catalog_cleanup import scheduled_start
 from flows.interruption import calling_on_signals
+from flows.run_names import cleanup_run_name, scheduled_start
 from flows.shard_runs import ShardRuns
 from flows.shard_watch import ShardWatch
 from manifests.summary import RunSummary
@@ -24,7 +24,7 @@ from tasks.secret_blocks import load_settings_with_blocks
 from tasks.write_results import write_results
 
 
-@flow(name="bulk-reprocess", validate_parameters=True)
+@flow(name="bulk-reprocess", flow_run_name=cleanup_run_name, validate_parameters=True)
 def bulk_reprocess(
     config: CleanupConfig,
     shards: Annotated[int, Field(ge=1, le=10_000)] = 8,

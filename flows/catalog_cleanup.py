@@ -1,14 +1,12 @@
 """The main flow: edit every item of a manifest, and leave one outcome per item behind."""
 
-from datetime import UTC, datetime
-
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.runtime import flow_run
 from prefect.states import Completed
 
 from flows.batch_window import edit_batches
 from flows.interruption import stop_gracefully_on_signals
+from flows.run_names import cleanup_run_name, scheduled_start
 from flows.task_runner import configured_task_runner
 from manifests.summary import RunSummary
 from tasks.config import CleanupConfig, Settings, load_settings
@@ -23,11 +21,6 @@ from tasks.publish_report import publish_decisions, publish_report
 from tasks.report.sentences import headline, sentence
 from tasks.secret_blocks import load_settings_with_blocks
 from tasks.write_results import write_results
-
-
-def scheduled_start() -> datetime:
-    """The moment that this run is for: dates in addresses mean it, however late the run begins."""
-    return flow_run.scheduled_start_time or datetime.now(UTC)
 
 
 def edit_in_passes(plan: PlannedRun, settings: Settings) -> None:
@@ -47,7 +40,12 @@ def edit_in_passes(plan: PlannedRun, settings: Settings) -> None:
         publish_decisions(plan)
 
 
-@flow(name="catalog-cleanup", task_runner=configured_task_runner(), validate_parameters=True)
+@flow(
+    name="catalog-cleanup",
+    flow_run_name=cleanup_run_name,
+    task_runner=configured_task_runner(),
+    validate_parameters=True,
+)
 def catalog_cleanup(config: CleanupConfig, retry: bool = False) -> State[RunSummary | None]:
     """Clean the pictures that a manifest lists: plan, edit in batches of 50, pass again over what is open, write results.
 

@@ -12,6 +12,7 @@ from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from flows.run_names import dated_run_name
 from tasks.config import load_settings
 from tasks.config.upkeep import ReconcileConfig
 from tasks.credits import OpenAttempt
@@ -24,7 +25,7 @@ from tasks.secret_blocks import load_secret
 _DEFAULTS = ReconcileConfig()
 
 
-@flow(name="ledger-reconcile")
+@flow(name="ledger-reconcile", flow_run_name=dated_run_name)
 def ledger_reconcile(config: ReconcileConfig = _DEFAULTS) -> State[Reconciliation]:
     """Compare what our ledger expects with what each provider says, and list what waits for a person's word."""
     settings = load_settings()

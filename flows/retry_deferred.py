@@ -19,6 +19,7 @@ from prefect.states import Completed
 from prefect.variables import Variable
 
 from flows.catalog_cleanup import catalog_cleanup
+from flows.run_names import dated_run_name
 from tasks.config import load_settings
 from tasks.config.upkeep import RetryDeferredConfig
 from tasks.deferred import DeferredRun, choose, find_deferred
@@ -29,7 +30,7 @@ from tasks.publish_events import publish_event
 _AT_WORK = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
 
 
-@flow(name="retry-deferred")
+@flow(name="retry-deferred", flow_run_name=dated_run_name)
 def retry_deferred(config: RetryDeferredConfig) -> State[int]:
     """Take up the newest runs that have deferred rows, each under its own budget; tell when the backlog grows."""
     configure_logging(load_settings())

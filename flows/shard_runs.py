@@ -127,7 +127,7 @@ class ShardRuns:
         flow_run: FlowRun = run_deployment(  # type: ignore[assignment]  # called from a thread without an event loop
             self._deployment,
             parameters={"config": config.model_dump(mode="json"), "retry": self._plan.retry},
-            flow_run_name=f"{self._plan.run_id} {shard}",
+            flow_run_name=f"{self._plan.run_id} shard {shard}",
             tags=self._tags(shard),
             timeout=0,
         )

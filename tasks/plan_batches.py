@@ -9,7 +9,7 @@ from tasks.editing.planning import plan_run
 from tasks.secret_blocks import load_settings_with_blocks
 
 
-@task(name="plan-batches", cache_policy=NO_CACHE)
+@task(name="plan-batches", task_run_name="plan", cache_policy=NO_CACHE)
 def plan_batches(config: CleanupConfig, *, retry: bool = False) -> PlannedRun:
     """Open the manifest, check what must be checked before anything is written, and say which batches there are."""
     return plan_run(config, load_settings_with_blocks(), retry=retry)

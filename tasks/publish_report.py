@@ -17,7 +17,7 @@ from tasks.report.page import write_report
 from tasks.report.sentences import sentence
 
 
-@task(name="publish-report", cache_policy=NO_CACHE)
+@task(name="publish-report", task_run_name="write the report", cache_policy=NO_CACHE)
 def publish_report(plan: PlannedRun, summary: RunSummary) -> str:
     """Write report.html and tell Prefect where it is. A report that cannot be made is logged: the results stand without it."""
     logger = get_run_logger()

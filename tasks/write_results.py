@@ -8,7 +8,7 @@ from tasks.editing.planned_run import PlannedRun
 from tasks.editing.results import join_results
 
 
-@task(name="write-results", cache_policy=NO_CACHE)
+@task(name="write-results", task_run_name="write results", cache_policy=NO_CACHE)
 def write_results(plan: PlannedRun) -> RunSummary:
     """One outcome for every row, in manifest order; rows that no batch came to are deferred."""
     return join_results(plan)

@@ -37,15 +37,20 @@ def command(name: str) -> str:
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[str]:
-    """A Prefect server of its own; yields its API URL."""
+def prefect_server(home: Path, *, ui: bool = False, **settings: str) -> Iterator[str]:
+    """A Prefect server of its own, with these environment variables; yields its API URL."""
     port = free_port()
     url = f"http://127.0.0.1:{port}/api"
-    start = [command("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    start = [command("prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    environment = clean_environment(home, PREFECT_UI_API_URL=url, **settings)
     log = home / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            start, env=clean_environment(home), stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            [*start, "--ui" if ui else "--no-ui"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     try:
         _wait_until_healthy(url, process, log)

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.config.dates import expand_dates
+from tasks.config.forms import in_order
 from tasks.config.limits import parse_duration_s
 from tasks.config.shards import Shard
 
@@ -18,16 +19,18 @@ RUN_ID = r"^([A-Za-z0-9]|\{scheduled[^{}]*\})([A-Za-z0-9._-]|\{scheduled[^{}]*\}
 class CleanupConfig(BaseModel):
     """What to clean, where to put it, and within which bounds."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=in_order)
 
     manifest: str = Field(
         description="The manifest: a Parquet file, a folder of them, or a run folder's results.parquet. May hold dates: {scheduled:%Y-%m-%d}."
     )
     to: str = Field(
-        description="Folder or bucket prefix under which the run folder run_id=<id>/ is made. May hold dates too."
+        title="Results folder",
+        description="Folder or bucket prefix under which the run folder run_id=<id>/ is made. May hold dates too.",
     )
     run_id: str | None = Field(
         None,
+        title="Run id",
         pattern=RUN_ID,
         description="Same id: same run, taken up where it stopped. May hold dates: nightly-{scheduled:%Y-%m-%d}.",
     )
@@ -38,7 +41,10 @@ class CleanupConfig(BaseModel):
         "cheapest", description="How to choose among the providers."
     )
     budget_usd: Decimal | None = Field(
-        None, ge=0, description="Ceiling of this run's spending, US dollars; none: no ceiling."
+        None,
+        ge=0,
+        title="Budget, US dollars",
+        description="Ceiling of this run's spending, US dollars; none: no ceiling.",
     )
     deadline: str | None = Field(None, description="Stop starting new work after this long: 90s, 30m, 2h.")
     passes: int = Field(3, ge=1, le=10, description="Sweeps over what is still open.")

@@ -6,16 +6,18 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tasks.config.dates import expand_dates
+from tasks.config.forms import in_order
 from tasks.config.limits import parse_duration_s
 
 
 class RetryDeferredConfig(BaseModel):
     """Which runs are looked at, and how much is taken up at once."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=in_order)
 
     to: str = Field(
-        description="Where the run folders are: the same as the runs' own `to`. Where that holds dates, every date is looked at."
+        title="Results folder",
+        description="Where the run folders are: the same as the runs' own `to`. Where that holds dates, every date is looked at.",
     )
     max_age: str = Field("7d", description="Runs that began longer ago are left alone: 12h, 7d.")
     max_runs: int = Field(5, ge=1, le=100, description="At most so many runs are taken up, the newest first.")
@@ -41,7 +43,7 @@ class RetryDeferredConfig(BaseModel):
 class ReconcileConfig(BaseModel):
     """What is compared, and how exactly."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=in_order)
 
     tolerance_usd: Decimal = Field(Decimal("0.01"), ge=0, description="A smaller difference is rounding, US dollars.")
     tolerance_credits: Decimal = Field(Decimal(0), ge=0, description="A smaller difference is rounding, credits.")

@@ -11,7 +11,14 @@ from tasks.doctor.checks import Check
 from tasks.doctor.world import World
 
 PREFIX: Final = "CLEANPLATE_"
-OTHERS: Final = ("CONFIG", "TASK_RUNNER", "CATALOG_MANIFEST", "CATALOG_OUTPUT")
+OTHERS: Final = (
+    "CONFIG",
+    "TASK_RUNNER",
+    "CATALOG_MANIFEST",
+    "CATALOG_OUTPUT",
+    "CATALOG_PROVIDERS",
+    "CATALOG_BUDGET_USD",
+)
 """Variables of ours that are no setting: which file to read, how flows run, what deployments/prefect.yaml asks for."""
 
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import atexit
+import contextlib
 import gc
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterator
@@ -39,6 +41,7 @@ from tasks.routing.planner import Tally
 
 T = TypeVar("T")
 CORES: Final = os.cpu_count() or 1
+MEANWHILE_S: Final = 1.0
 PLANNED_COLUMNS: Final = tuple(name for name in MANIFEST_SCHEMA.names if name != "item_id")
 DECODED_AT_ONCE: Final = CORES + 1  # pictures as pixels; one more than cores, so that none waits for a hand-over
 
@@ -67,8 +70,11 @@ class Runtime:
             self._end_loop()
             raise
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do `work` on the event loop and wait for it, from any other thread. Raises StoppedError once it is being closed."""
+    def run(self, work: Coroutine[Any, Any, T], *, meanwhile: Callable[[], None] | None = None) -> T:
+        """Do `work` on the event loop and wait for it, from any other thread. Raises StoppedError once it is being closed.
+
+        `meanwhile` is called every second of the wait, and once after it.
+        """
         with self._entrance:
             if self._closing:
                 work.close()
@@ -76,6 +82,10 @@ class Runtime:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
             self._under_way.add(future)
         future.add_done_callback(self._under_way.discard)
+        done = False
+        while meanwhile is not None and not done:
+            done = bool(wait([future], timeout=MEANWHILE_S).done)
+            meanwhile()
         return future.result()
 
     async def cpu(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -118,7 +128,7 @@ class Runtime:
         self.once = OnceAtATime()
         self.upstream = Upstream(on_empty=self._nudge)
         self.decisions = RoutingDecisions()
-        self.events: list[Event] = []  # for whoever can tell people; see `drain_events`
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()  # for whoever can tell people
         try:
             self.ledger = await Ledger.open(
                 self.settings.ledger_url.get_secret_value(), durable=self.settings.ledger_durable
@@ -142,7 +152,7 @@ class Runtime:
                 self.switch,
                 self.clock,
                 lambda: self.upstream.busy,
-                self.events.append,
+                self._events.put,
             )
         self.course = await asyncio.to_thread(self._chart)
         self._pumps = [asyncio.create_task(lane.run()) for lane in self.lanes.values()]
@@ -166,7 +176,10 @@ class Runtime:
 
     def drain_events(self) -> list[Event]:
         """What happened since the last call that people may want to be told."""
-        drained, self.events = self.events, []
+        drained = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                drained.append(self._events.get_nowait())
         return drained
 
     def _nudge(self) -> None:

