@@ -35,10 +35,12 @@ class CleanupConfig(BaseModel):
         description="Same id: same run, taken up where it stopped. May hold dates: nightly-{scheduled:%Y-%m-%d}.",
     )
     providers: tuple[str, ...] = Field(
-        ("local",), min_length=1, description="Who may be asked, in order of preference."
+        ("local",),
+        min_length=1,
+        description="Who may be asked, in order of preference: local (free), maskr, runflow, modelslab, onemin.",
     )
     policy: Literal["cheapest", "fastest", "ordered"] = Field(
-        "cheapest", description="How to choose among the providers."
+        "cheapest", description="How to choose among the providers: cheapest, fastest, or ordered as they are listed."
     )
     budget_usd: Decimal | None = Field(
         None,
@@ -47,8 +49,10 @@ class CleanupConfig(BaseModel):
         description="Ceiling of this run's spending, US dollars; none: no ceiling.",
     )
     deadline: str | None = Field(None, description="Stop starting new work after this long: 90s, 30m, 2h.")
-    passes: int = Field(3, ge=1, le=10, description="Sweeps over what is still open.")
-    batches_in_flight: int = Field(8, ge=1, le=MOST_BATCHES_IN_FLIGHT, description="Batches under way at once.")
+    passes: int = Field(3, ge=1, le=10, description="Sweeps over what is still open, 1 to 10.")
+    batches_in_flight: int = Field(
+        8, ge=1, le=MOST_BATCHES_IN_FLIGHT, description="Batches of 50 under way at once, 1 to 64."
+    )
     output_format: Literal["source", "jpeg", "png", "webp"] = Field(
         "source", description="File format of delivered pictures."
     )

@@ -19,14 +19,21 @@ class Collector:
     """Fetches what one provider has made."""
 
     def __init__(
-        self, provider: Provider, settings: ProviderSettings, retry: RetrySettings, ledger: Ledger, clock: Clock
+        self,
+        provider: Provider,
+        settings: ProviderSettings,
+        retry: RetrySettings,
+        ledger: Ledger,
+        clock: Clock,
+        is_down: Callable[[], bool],
     ) -> None:
-        """`clock`: seconds since the epoch."""
+        """`clock`: seconds since the epoch. `is_down`: whether the provider serves nobody now."""
         self._provider = provider
         self._settings = settings
         self._retry = retry
         self._ledger = ledger
         self._clock = clock
+        self._is_down = is_down
         self._random = Random()  # noqa: S311 - spreads waits, guards nothing
 
     async def finish(self, submission: Submission) -> Submission:
@@ -54,19 +61,28 @@ class Collector:
         return submission
 
     async def download(self, submission: Submission) -> bytes:
-        """The picture's bytes; passing errors are tried again."""
-        failures = 0
+        """The picture's bytes; passing errors are tried again. While the provider is down for everybody, they do not count.
+
+        Raises:
+            JobFailedError: the picture is paid and cannot be had (DOWNLOAD_FAILED).
+        """
+        failures = counted = 0
         deadline = self._clock() + self._settings.poll_deadline_s
         while True:
             try:
                 return await self._provider.fetch_output(submission)
             except ProviderError as error:
                 failures += 1
-                if failures >= self._retry.attempts:
+                counted += not self._is_down()
+                try:
+                    if counted >= self._retry.attempts:
+                        raise
+                    wait_s = self._wait_after(error, failures, deadline)
+                except TransientError as last:
                     raise JobFailedError(
-                        error.message, code=ErrorCode.DOWNLOAD_FAILED, remote_id=submission.remote_id
-                    ) from error
-                await asyncio.sleep(self._wait_after(error, failures, deadline))
+                        last.message, code=ErrorCode.DOWNLOAD_FAILED, remote_id=submission.remote_id
+                    ) from last
+                await asyncio.sleep(wait_s)
 
     def _wait_after(self, error: ProviderError, failures: int, deadline: float) -> float:
         decision = decide(

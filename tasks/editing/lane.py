@@ -17,7 +17,7 @@ from tasks.editing.sending import Clock, Entry, LaneSettings, Letter, Sender
 from tasks.editing.stopping import StopSwitch
 from tasks.observability.events import Event
 from tasks.providers.base import EditRequest, Provider
-from tasks.routing import Admission, ProviderView, Send, Waiting, Work, pack
+from tasks.routing import Admission, BreakerState, ProviderView, Send, Waiting, Work, pack
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class Lane:
         self.provider = provider
         self.settings = settings
         self.health = Health(provider.key, provider.capabilities, settings.provider, settings.routing)
-        self.collector = Collector(provider, settings.provider, settings.retry, ledger, clock)
+        self.collector = Collector(provider, settings.provider, settings.retry, ledger, clock, self._is_down)
         self._sender = Sender(provider, ledger, settings, self.health, stop, clock, tell)
         self._ledger = ledger
         self._stop = stop
@@ -55,6 +55,9 @@ class Lane:
     def view(self) -> ProviderView:
         """As routing sees the provider now."""
         return self.health.view(self._clock(), waiting=len(self._waiting))
+
+    def _is_down(self) -> bool:
+        return self.health.breaker.state(self._clock()) is not BreakerState.CLOSED
 
     def nudge(self) -> None:
         """Something changed that `more_coming` tells: look again."""

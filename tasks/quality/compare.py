@@ -15,6 +15,10 @@ from tasks.quality.values import Refusal
 
 _OF_P99, _OF_GRAIN = 1.5, 2.0
 """An echo stored again as JPEG changes inside by less than this, times what it changes around the hole."""
+_OF_CONTENT: Final = 0.16
+"""An echo that was stored well changes inside by less than this, times what was to be removed; true fills by at least 0.2 of it."""
+_COARSE: Final = 1.0
+"""Levels of grain; stored so coarsely, a busy hole may change by more than its plain surroundings tell."""
 _MOST_CHANGE_OF_AN_ECHO: Final = 40.0  # levels; JPEG of quality 30 changes a smoothed picture by at most 11
 _KEPT: Final = 0.65
 """An echo stored worse inside than outside still has more than this of what was to be removed: measured, echoes of JPEG quality
@@ -71,7 +75,8 @@ def _echo(
         return None
     content, kept = metrics.content(sent, returned, region)
     nothing_there = content <= _FAINT * settings.unchanged_p99
-    if nothing_there or (inside > stored and kept < _KEPT):
+    edited = kept < _KEPT or (measured["grain"] <= _COARSE and inside > _OF_CONTENT * content)
+    if nothing_there or (inside > stored and edited):
         return None
     return Refusal(code=ErrorCode.OUTPUT_UNCHANGED, reason="inside the mask the output is the input")
 

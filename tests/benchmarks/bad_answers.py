@@ -23,9 +23,9 @@ from tests.factories.answers import BAD, GOOD
 from tests.factories.pictures import hole, jpeg, photo, png
 from tests.factories.real_photographs import write_photographs
 
-PICTURES, QUICK_PICTURES = 100, 16
+PICTURES, QUICK_PICTURES = 50, 8
 WIDTH, HEIGHT = 480, 320
-ROWS, QUICK_ROWS = 100, 20
+ROWS, QUICK_ROWS = 60, 20
 STRUCK_ITEM = r"photo-\d+[27]$"
 STRUCK = r"photo-\d+[27]-"  # how the vendor sees them: file names begin with the item's id
 MASKR_USD = Decimal("0.03")

@@ -56,7 +56,7 @@ def main(quick: bool) -> None:
     )
     print("| in doubt | outcomes after `retry` | charged twice | bill | statement |")
     print("|" + "---|" * 12)
-    for vendor in ("maskr and runflow",) if quick else VENDORS:
+    for vendor in ("runflow",) if quick else VENDORS:
         f = measure(vendor, rows)
         print(
             f"| {vendor} | {rows:,} | {f.under_way} | {f.to_results_s:.1f} | {f.to_exit_s:.1f} | {f.exit_code} "

@@ -300,3 +300,17 @@ def test_nothing_composed_is_nothing_to_deliver() -> None:
 
     with pytest.raises(ValueError, match="nothing to deliver"):
         deliver(preflight, verdict)
+
+
+@pytest.mark.parametrize("quality", [40, 60])
+@pytest.mark.parametrize(("index", "share", "at"), [(3, 0.0177, (0.342, 0.681)), (11, 0.0216, (0.4996, 0.5609))])
+def test_an_echo_that_is_stored_worse_inside_than_outside_is_still_an_echo(
+    index: int, share: float, at: tuple[float, float], quality: int
+) -> None:
+    """A plain night sky around a busy hole: compression changes the hole alone, by as much as a faint edit would."""
+    picture, mask = photo(index, 480, 320), hole(480, 320, share=share, at=at)
+    checked = check_item(ITEM, png(picture), png(mask), None, PreflightSettings())
+    fitted = fit_to_provider(checked, Capabilities(offers=()), PreflightSettings())
+    assert isinstance(fitted, Fitted), fitted
+
+    assert judge(checked, fitted, jpeg(picture, quality), SETTINGS).code is ErrorCode.OUTPUT_UNCHANGED
