@@ -8,7 +8,7 @@ from flows.batch_window import edit_batches
 from flows.interruption import stop_gracefully_on_signals
 from flows.run_names import cleanup_run_name, scheduled_start
 from flows.task_runner import configured_task_runner
-from manifests.summary import RunSummary
+from manifests.summary import Expected, RunSummary
 from tasks.config import CleanupConfig, Settings, load_settings
 from tasks.editing.beacon import beacon
 from tasks.editing.planned_run import PlannedRun
@@ -23,8 +23,8 @@ from tasks.secret_blocks import load_settings_with_blocks
 from tasks.write_results import write_results
 
 
-def edit_in_passes(plan: PlannedRun, settings: Settings) -> None:
-    """Edit every batch, then again those with rows that another try may help."""
+def edit_in_passes(plan: PlannedRun, settings: Settings) -> Expected | None:
+    """Edit every batch, then again those with rows that another try may help. Returns what the run was expected to take."""
     with (
         exposed(settings.observability),
         beacon(plan, current_snapshot),
@@ -38,6 +38,7 @@ def edit_in_passes(plan: PlannedRun, settings: Settings) -> None:
             if still_open:
                 still_open = edit_batches(plan, still_open, len(still_open), pass_number)
         publish_decisions(plan)
+        return runtime_of(plan, load_settings_with_blocks).expected()
 
 
 @flow(
@@ -59,9 +60,10 @@ def catalog_cleanup(config: CleanupConfig, retry: bool = False) -> State[RunSumm
     if config.shard is not None:
         edit_in_passes(plan, settings)
         return Completed(message=f"shard {config.shard} is done; bulk-reprocess joins the results")
+    expected = None
     try:
-        edit_in_passes(plan, settings)
+        expected = edit_in_passes(plan, settings)
     finally:  # every row has its outcome, also when the run fails
-        summary = write_results(plan)
+        summary = write_results(plan, expected)
         publish_report(plan, summary)
     return Completed(name=headline(summary), message=sentence(summary), data=summary)

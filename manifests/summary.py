@@ -47,6 +47,14 @@ class Totals:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """What the run's first plan said, before anything was sent."""
+
+    cost_usd: Decimal
+    duration_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunSummary:
     """Counts, money and time of one run, as `summary.json` holds them."""
 
@@ -60,6 +68,7 @@ class RunSummary:
     by_provider: dict[str, Totals] = field(default_factory=dict)
     started_at: datetime | None = None  # UTC, first touch of a row
     finished_at: datetime | None = None  # UTC, last final fact
+    plan: Expected | None = None  # None: nothing was planned, as with a single provider
 
     @property
     def rows(self) -> int:
@@ -96,6 +105,8 @@ class RunSummary:
         known["by_provider"] = {name: _totals(value) for name, value in found["by_provider"].items()}
         for name in ("started_at", "finished_at"):
             known[name] = datetime.fromisoformat(found[name]) if found[name] else None
+        if plan := found.get("plan"):
+            known["plan"] = Expected(cost_usd=Decimal(plan["cost_usd"]), duration_s=plan["duration_s"])
         return cls(**known)
 
 

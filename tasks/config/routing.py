@@ -18,6 +18,9 @@ class RetrySettings(BaseModel):
     longest_retry_after_s: float = Field(
         300, gt=0, description="A provider that asks for a longer wait than this is left for another."
     )
+    download_s: float = Field(
+        60, ge=0, description="How long at least a paid picture is asked for before it counts as lost."
+    )
     job_attempts: int = Field(2, ge=1, description="Requests for one row whose job failed uncharged at one provider.")
     whole_batch_attempts: int = Field(
         2, ge=1, description="Times that a batch may fail whole by a passing error before it is halved."

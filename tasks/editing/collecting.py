@@ -61,13 +61,14 @@ class Collector:
         return submission
 
     async def download(self, submission: Submission) -> bytes:
-        """The picture's bytes; passing errors are tried again. While the provider is down for everybody, they do not count.
+        """The picture's bytes; passing errors are tried again, for a while at least: it is paid. While the provider is down for everybody, they do not count.
 
         Raises:
             JobFailedError: the picture is paid and cannot be had (DOWNLOAD_FAILED).
         """
         failures = counted = 0
-        deadline = self._clock() + self._settings.poll_deadline_s
+        began = self._clock()
+        deadline = began + self._settings.poll_deadline_s
         while True:
             try:
                 return await self._provider.fetch_output(submission)
@@ -75,7 +76,7 @@ class Collector:
                 failures += 1
                 counted += not self._is_down()
                 try:
-                    if counted >= self._retry.attempts:
+                    if counted >= self._retry.attempts and self._clock() - began >= self._retry.download_s:
                         raise
                     wait_s = self._wait_after(error, failures, deadline)
                 except TransientError as last:

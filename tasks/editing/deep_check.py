@@ -17,6 +17,7 @@ from manifests.rows import RowFault
 from tasks.config import Settings
 from tasks.config.imaging import PreflightSettings
 from tasks.editing.storage import Storage, StorageError
+from tasks.imaging.allocator import keep_freed_memory
 from tasks.preflight import check_item
 from tasks.providers.registry import KEYS
 
@@ -77,6 +78,7 @@ async def check_deeply(
         examples: how many rows to keep of each finding.
         progress: told the number of rows of each step.
     """
+    keep_freed_memory()
     cv2.setNumThreads(1)  # pictures are spread over the cores, not the parts of one picture
     found, price = CatalogFindings(priced_by=tuple(providers)), least_price(settings, providers)
     looker = _Looker(settings.preflight)

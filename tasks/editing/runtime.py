@@ -18,6 +18,7 @@ import cv2
 
 from manifests.error_codes import ErrorCode
 from manifests.schemas import MANIFEST_SCHEMA
+from manifests.summary import Expected
 from tasks.config import ConfigurationError, Settings, load_settings
 from tasks.credits import AccountTerms, Ledger, LedgerError, OpenAttempt
 from tasks.editing.byte_budget import ByteBudget
@@ -33,6 +34,7 @@ from tasks.editing.sources import SourceReader
 from tasks.editing.stopping import StopSwitch
 from tasks.editing.storage import Storage
 from tasks.editing.upstream import Upstream
+from tasks.imaging.allocator import keep_freed_memory
 from tasks.observability.events import Event
 from tasks.providers.registry import make_providers
 from tasks.routing import PolicyName
@@ -63,6 +65,7 @@ class Runtime:
         self._closing = False
         self._cpu = ThreadPoolExecutor(CORES, thread_name_prefix="cleanplate-pixels")
         gc.set_threshold(20_000, 20, 50)  # Python's own 700 collects too often for thousands of live tasks
+        keep_freed_memory()
         cv2.setNumThreads(1)  # pictures are spread over the cores, not the parts of one picture
         try:
             self.run(self._open())
@@ -173,6 +176,13 @@ class Runtime:
             settings=self.settings.routing,
             deadline=None if deadline_s is None else self.clock() + deadline_s,
         )
+
+    def expected(self) -> Expected | None:
+        """What the first plan said; None when nothing was planned, as with a single provider."""
+        first = self.course.first
+        if first is None or len(self.plan.config.providers) == 1:
+            return None
+        return Expected(cost_usd=first.usd, duration_s=first.finish_s)
 
     def drain_events(self) -> list[Event]:
         """What happened since the last call that people may want to be told."""

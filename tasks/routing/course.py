@@ -52,6 +52,7 @@ class Course:
         self._seen: dict[str, _Seen] = {}
         self._policy = RoutingPolicy(name=policy, patience_s=settings.patience_s, lookahead_s=settings.lookahead_s)
         self.plan: Plan | None = None
+        self.first: Plan | None = None  # what was expected before anything was sent
         self.replans: list[tuple[float, str]] = []  # (seconds since the epoch, why), for the table of decisions
 
     def policy(self, views: Sequence[ProviderView], *, now: float, budget_left: Decimal | None = None) -> RoutingPolicy:
@@ -95,6 +96,7 @@ class Course:
         if plan.conflict is not None and reserve_s > 0:
             plan = self._made(views, now, budget_left, 0.0)
         self.plan = plan
+        self.first = self.first or plan
         self._policy = replace(self._policy, shares=plan.shares())
         self._planned_at = now
         self._seen = {view.key: self._look(view, now) for view in views}

@@ -42,7 +42,7 @@ def main(quick: bool) -> None:
         manifest = write_mixed(folder / "in", each=-(-rows // len(combinations())))
         vendors = {
             "runflow": {"latency_s": 0.2, "callback_secret": SECRET},
-            "maskr": {"limits": ["120/min"], "batch_limits": ["120/min"]},
+            "maskr": {"limits": ["30/min"], "batch_limits": ["60/min"]},
             "modelslab": {"processing_s": 0.3, "slots": 20},
             "onemin": {},
         }

@@ -1,6 +1,7 @@
 """A manifest in which every provider is asked for each operation and selection that it offers, each row with a picture of its own."""
 
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import cv2
@@ -40,6 +41,7 @@ def write_mixed(folder: Path, *, each: int, providers: tuple[str, ...] = VENDORS
             name = f"{provider}-{operation}-{selection.replace('+', '-')}-{number:03d}"
             row = {"item_id": name, "operation": operation, "provider": provider}
             rows.append(row | _files(folder, at or str(folder), name, kind * each + number, operation, selection))
+    Random(1).shuffle(rows)
     pq.write_table(pa.Table.from_pylist(rows, schema=MANIFEST_SCHEMA), folder / "manifest.parquet")
     return folder / "manifest.parquet"
 
@@ -51,7 +53,7 @@ def _files(folder: Path, at: str, name: str, index: int, operation: str, selecti
     if operation == Operation.BACKGROUND_REPLACE:
         picture, mask = product_on_white(index, WIDTH, HEIGHT)
     picture = picture.copy()
-    picture[0, : index % WIDTH] = 255 - picture[0, : index % WIDTH]  # no two files alike
+    picture[HEIGHT // 2 + 20, 70 + index % 100] = (index // 100, 255, 0)  # no two files alike; inside the product
     cv2.imwrite(str(folder / f"{name}.jpg"), picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
     for part in selection.split("+"):
         if part == "mask":

@@ -1,6 +1,7 @@
 """The summary of a run, the exit code it calls for, and results loaded for dashboards."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ from manifests.merge import merge_results
 from manifests.outcomes import Outcome, State
 from manifests.reader import open_manifest
 from manifests.run_folder import RunFolder
-from manifests.summary import RunSummary, Totals, read_summary, summarise, write_summary
+from manifests.summary import Expected, RunSummary, Totals, read_summary, summarise, write_summary
 from tests.manifests.factories import interrupted, pictures, succeeded, write_manifest
 
 AT = datetime(2026, 11, 20, 13, tzinfo=UTC)
@@ -68,7 +69,8 @@ def test_a_summary_adds_up_what_the_results_record(tmp_path: Path) -> None:
 
 def test_a_summary_survives_being_written_down(tmp_path: Path) -> None:
     folder = a_run(tmp_path, [succeeded("A", started_at=AT, finished_at=AT), deferred("B", ErrorCode.OUT_OF_CREDITS)])
-    summary = summarise(folder, "m.parquet")
+    expected = Expected(cost_usd=Decimal("0.96"), duration_s=4.5)
+    summary = replace(summarise(folder, "m.parquet"), plan=expected)
 
     write_summary(folder, summary)
 

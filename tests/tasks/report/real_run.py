@@ -42,7 +42,6 @@ def write_manifest(folder: Path, made: Sequence[Picture], *, rows: int) -> Path:
 
 
 def _black(picture: Picture) -> bytes:
-
     mask = cv2.imread(str(picture.mask), cv2.IMREAD_GRAYSCALE)
     assert mask is not None
     return cv2.imencode(".png", np.zeros_like(mask))[1].tobytes()
@@ -67,7 +66,8 @@ def run_catalog(folder: Path, made: Sequence[Picture], *, rows: int = 24, run_id
             for pass_number in (1, 2):
                 for batch in plan.batches():
                     runtime.run(edit_rows(runtime, batch, pass_number))
-        join_results(plan)
+            expected = runtime.expected()
+        join_results(plan, expected)
     return Path(plan.folder_uri)
 
 

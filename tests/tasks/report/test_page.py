@@ -52,6 +52,13 @@ def test_the_report_needs_nothing_outside_itself(run: Path) -> None:
     assert not [a for _, a in page.tags if "style" in a or any(name.startswith("on") for name in a)]
 
 
+def test_a_run_of_several_providers_is_held_against_its_own_plan(real_run: Path) -> None:
+    text = Page.at(Path(write_report(str(real_run)))).text
+
+    assert "Planned cost" in text
+    assert re.search(r"\d s planned", text)
+
+
 def test_plan_and_savings_that_are_given_are_shown_against_what_happened(run: Path) -> None:
     plan = PlanFacts(cost_usd=Decimal("1000"), duration_s=60)
     savings = Savings(reuse_usd=Decimal("7.77"), preflight_usd=Decimal("8.88"), batch_requests=441)
