@@ -69,7 +69,8 @@ def _blend(out: Pixels, original: Pixels, target: Pixels, own: Plane, mask: Plan
     if feather_px <= 0:
         return
     depth = np.asarray(cv2.distanceTransform(mask, cv2.DIST_L2, 3))
-    rows, columns = np.nonzero((own > 0) & (depth <= feather_px))
+    band = cv2.bitwise_and(own, cv2.inRange(depth, 0.0, feather_px))
+    rows, columns = np.nonzero(band)
     near, far = original[rows, columns].astype(np.float32), target[rows, columns].astype(np.float32)
     unlike = np.abs(near - far).max(axis=1, initial=0)
     ramp = depth[rows, columns] / (feather_px + 1)

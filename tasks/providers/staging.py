@@ -71,7 +71,10 @@ class Stage:
         options = {"ContentType": media_type} if self._uri.startswith("s3://") else {}
 
         def write() -> None:
-            fs.makedirs(f"{folder}/{name}".rpartition("/")[0], exist_ok=True)
+            if not self._uri.startswith(
+                "s3://"
+            ):  # S3 has no folders: s3fs would ask for the bucket, and make one where it may
+                fs.makedirs(f"{folder}/{name}".rpartition("/")[0], exist_ok=True)
             fs.pipe_file(f"{folder}/{name}", data, **options)
 
         await self._bounded(write, "stage a file")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from tasks.imaging.picture import Pixels, Plane
 
+_GREEN: Final = 1  # stands for lightness, of which it is the largest part
 _COMPARED_SIDE: Final = 128
 _PLAIN: Final = 3.0  # levels: surroundings that vary less cannot tell one picture from another
 _ALIGNED_SIDE: Final = 512  # two pixels of a 1080p picture are half a pixel here, which phase correlation can tell
@@ -21,7 +22,7 @@ def similarity(sent: Pixels, returned: Pixels, mask: Plane) -> float:
     outside = _outside(mask, size)
     if np.count_nonzero(outside) < 16:
         return 1.0
-    a, b = (_lightness(pixels, size)[outside] for pixels in (sent, returned))
+    a, b = (_small(pixels[..., _GREEN], size, finer=1)[outside] for pixels in (sent, returned))
     a, b = a - a.mean(), b - b.mean()
     if a.std() < _PLAIN:
         return 1.0
@@ -34,7 +35,7 @@ def shift_px(sent: Pixels, returned: Pixels, mask: Plane) -> float:
     scale = min(1.0, _ALIGNED_SIDE / max(height, width))
     size = max(8, round(width * scale)), max(8, round(height * scale))
     outside = _outside(mask, size)
-    a, b = (np.where(outside, _edges(_lightness(pixels, size)), 0) for pixels in (sent, returned))
+    a, b = (np.where(outside, _edges(_small(pixels[..., _GREEN], size)), 0) for pixels in (sent, returned))
     if min(a.std(), b.std()) < 1:
         return 0.0
     window = np.asarray(cv2.createHanningWindow(size, cv2.CV_32F), dtype=np.float32)
@@ -46,13 +47,9 @@ def _outside(mask: Plane, size: tuple[int, int]) -> NDArray[np.bool_]:
     return np.equal(_small(mask, size), 0)
 
 
-def _lightness(pixels: Pixels, size: tuple[int, int]) -> NDArray[np.float32]:
-    return _small(pixels[..., 1], size)
-
-
-def _small(plane: Plane, size: tuple[int, int]) -> NDArray[np.float32]:
-    """Whole rows and columns are skipped first: averaging all of a large picture costs more than it tells."""
-    step = max(1, min(plane.shape[1] // (2 * size[0]), plane.shape[0] // (2 * size[1])))
+def _small(plane: Plane, size: tuple[int, int], *, finer: int = 2) -> NDArray[np.float32]:
+    """Whole rows and columns are skipped first, down to `finer` times the size: averaging all costs more than it tells."""
+    step = max(1, min(plane.shape[1] // (finer * size[0]), plane.shape[0] // (finer * size[1])))
     thinned = np.ascontiguousarray(plane[::step, ::step])
     return np.asarray(cv2.resize(thinned, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tasks.imaging.channels import largest_difference
 from tasks.imaging.colour_match import MARGIN_PX, Fields, corrected, known_field
 from tasks.imaging.holes import around, bounding_box, grow
-from tasks.imaging.picture import Pixels, Plane
+from tasks.imaging.picture import Box, Pixels, Plane
 from tasks.imaging.resize import resized, resized_mask, within
 
 Counts: TypeAlias = NDArray[np.float64]
@@ -25,13 +25,14 @@ def differences(sent: Pixels, returned: Pixels, mask: Plane, fields: Fields) -> 
     What is found of the drift around the holes is left in `fields`, for the composite.
     """
     furthest, mean = _outside(sent, returned, mask)
-    part = around(mask, 0) or np.s_[0:1, 0:1]
+    box = bounding_box(mask) or (0, 0, 1, 1)
+    part = np.s_[box[1] : box[3], box[0] : box[2]]
     inside = cv2.mean(cv2.absdiff(sent[part], returned[part]), mask=np.ascontiguousarray(mask[part]))
     return {
         "outside_max_delta": furthest,
         "outside_mean_delta": mean,
         "inside_change": float(np.mean(inside[:3])),
-    } | _local_changes(sent, returned, mask, fields, untouched=furthest == 0)
+    } | _local_changes(sent, returned, mask, box, fields, untouched=furthest == 0)
 
 
 def _outside(sent: Pixels, returned: Pixels, mask: Plane) -> tuple[float, float]:
@@ -46,13 +47,14 @@ def _outside(sent: Pixels, returned: Pixels, mask: Plane) -> tuple[float, float]
     return furthest, total / max(1, mask.size - cv2.countNonZero(mask))
 
 
-def _local_changes(sent: Pixels, returned: Pixels, mask: Plane, fields: Fields, *, untouched: bool) -> dict[str, float]:
+def _local_changes(
+    sent: Pixels, returned: Pixels, mask: Plane, box: Box, fields: Fields, *, untouched: bool
+) -> dict[str, float]:
     """In and around the hole, with what has drifted there taken back.
 
     The 99th percentiles are of smoothed pictures: the grain that compression and softening change averages out, things
     that came or went do not.
     """
-    box = bounding_box(mask) or (0, 0, 1, 1)
     x1, y1, x2, y2 = within = grow(box, MARGIN_PX, width=mask.shape[1], height=mask.shape[0])
     before, after, hole = (np.ascontiguousarray(plane[y1:y2, x1:x2]) for plane in (sent, returned, mask))
     field = known_field(fields, within, before, after, hole)
