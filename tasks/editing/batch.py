@@ -46,8 +46,9 @@ async def edit_rows(runtime: Runtime, batch: BatchRef, pass_number: int) -> Batc
     todo = [n for n, one in enumerate(before) if one is None or _is_open(one, pass_number, retry=plan.retry)]
     outcomes = dict(enumerate(before))
     fresh = await _edit_all(runtime, [rows.items[position] for position in todo])
+    paid_here = await runtime.deliveries.paid_here(fresh)
     for position, outcome in zip(todo, fresh, strict=True):
-        outcomes[position] = _added_up(before[position], outcome)
+        outcomes[position] = paid_here.get(outcome.item_id) or _added_up(before[position], outcome)
     _count(runtime, before, dict(zip(todo, fresh, strict=True)), pass_number)
     final = [outcome for outcome in outcomes.values() if outcome is not None]
     if todo:

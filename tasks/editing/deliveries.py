@@ -1,18 +1,23 @@
 """What earlier work delivered for the same content, and whether it is still there."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
 
 from manifests.outcomes import Outcome, State
-from tasks.credits import Delivery, Ledger
+from tasks.credits import AttemptState, Delivery, Ledger, PastAttempt
 from tasks.editing.storage import Storage
 
 
 class Deliveries:
     """One run's view of the ledger's deliveries. Belongs to one event loop."""
 
-    def __init__(self, ledger: Ledger, storage: Storage, *, reuse: bool) -> None:
+    def __init__(self, ledger: Ledger, storage: Storage, *, run_id: str, reuse: bool) -> None:
         """`reuse` False: what was delivered before this process began is forgotten when its content comes up again."""
         self._ledger = ledger
+        self._run_id = run_id
+        self._begun_before: bool | None = None  # this run has paid for something; None: not looked yet
         self._storage = storage
         self._reuse = reuse
         self._own: set[str] = set()
@@ -35,9 +40,33 @@ class Deliveries:
         await self._ledger.forget_deliveries([key])
         return None
 
+    async def paid_here(self, outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
+        """Of rows that seem reused, those that this very run paid for before its process died: with what they cost it, by item id."""
+        keys = [one.content_key for one in outcomes if one.reused and one.content_key is not None]
+        if self._begun_before is None and keys:
+            self._begun_before = bool(await self._ledger.statement(run_id=self._run_id))
+        if not keys or not self._begun_before:
+            return {}
+        paid: dict[str, list[PastAttempt]] = defaultdict(list)
+        for past in await self._ledger.attempts_of(set(keys)):
+            if past.run_id == self._run_id and past.state is AttemptState.SETTLED:
+                paid[past.item_id].append(past)
+        return {one.item_id: _paid(one, paid[one.item_id]) for one in outcomes if one.reused and one.item_id in paid}
+
     def made(self, key: str) -> None:
         """This process delivered it."""
         self._own.add(key)
+
+
+def _paid(outcome: Outcome, attempts: Sequence[PastAttempt]) -> Outcome:
+    return replace(
+        outcome,
+        reused=False,
+        attempts=len(attempts),
+        credits=sum((one.credits for one in attempts), Decimal(0)),
+        cost_usd=sum((one.usd for one in attempts), Decimal(0)),
+        remote_id=attempts[-1].remote_id,
+    )
 
 
 def reused_outcome(item_id: str, delivery: Delivery) -> Outcome:

@@ -139,7 +139,7 @@ class Runtime:
         except LedgerError as error:
             raise ConfigurationError(f"the ledger cannot be opened (CLEANPLATE_LEDGER_URL): {error}") from error
         await self.ledger.open_run(self.plan.run_id, config.budget_usd, probe_parked=config.shard is None)
-        self.deliveries = Deliveries(self.ledger, self.storage, reuse=config.reuse)
+        self.deliveries = Deliveries(self.ledger, self.storage, run_id=self.plan.run_id, reuse=config.reuse)
         self.sources = SourceReader(self.storage, self.ledger)
         self.lanes: dict[str, Lane] = {}
         for key, provider in make_providers(config.providers, self.settings).items():

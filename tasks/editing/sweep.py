@@ -96,6 +96,8 @@ class Sweep:
             if found is not None:
                 known.append(rows)
                 outcomes.append(found)
+        paid = self._runtime.run(self._runtime.deliveries.paid_here([one for of_batch in outcomes for one in of_batch]))
+        outcomes = [[paid.get(one.item_id, one) for one in of_batch] for of_batch in outcomes]
         if known:
             self._plan.folder.write_stretch(known, outcomes)
         for of_batch in outcomes:

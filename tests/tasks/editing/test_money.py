@@ -45,6 +45,7 @@ def test_nothing_is_paid_twice_after_kill_9(tmp_path: Path, vendor: str) -> None
         if vendor == "runflow":  # what was cut off is found again by its client_ref
             assert in_doubt == 0
             assert here.statement_usd() == Decimal(str(here.sandbox.bill(entries=False)["usd"]))
+            assert results.cost_usd.sum() == here.statement_usd()  # what the killed processes paid is told too
         else:
             assert in_doubt <= kills * at_once
 
