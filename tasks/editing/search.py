@@ -218,8 +218,12 @@ class ProviderSearch:
         patience_s = self._began + self._runtime.settings.routing.patience_s - now
         down = none.reason is ErrorCode.PROVIDER_UNAVAILABLE
         if down and none.retry_at is not None and none.retry_at - now < patience_s:
-            self._upstream.leave()
-            await self._runtime.switch.unless_stopped(asyncio.sleep(max(TURNED_AWAY_S, none.retry_at - now)))
+            wait_s = none.retry_at - now
+            if none.busy:  # a forecast: looked at again before long, and company for those that wait there
+                wait_s = min(wait_s, self._runtime.settings.routing.lookahead_s / 2)
+            else:
+                self._upstream.leave()
+            await self._runtime.switch.unless_stopped(asyncio.sleep(max(TURNED_AWAY_S, wait_s)))
             return None
         return await self._finisher.keep_best_refused(self._story.nobody(none))
 

@@ -70,6 +70,8 @@ def route(
     ready = [view for view, one in zip(untried, found, strict=True) if one is None]
     if not ready:
         return _nobody_now(obstacles)
+    if len(untried) == 1:  # there is nothing to decide later: it may as well wait in that provider's queue
+        return _route_to(ready[0], work, policy, reason="probe" if ready[0].probe_due else None)
     return _choose(work, ready, obstacles, policy, now)
 
 

@@ -265,11 +265,19 @@ def test_nobody_waits_when_speed_is_what_counts() -> None:
 
 def test_a_row_that_could_not_start_soon_is_not_bound_yet() -> None:
     crowded = provider("crowded", usd="0.01", limits=("60/min",), waiting=130)
-    later = route(Work(), [crowded], RoutingPolicy(lookahead_s=20), now=NOW)
+    dearer = replace(crowded, key="dearer")
+    later = route(Work(), [crowded, dearer], RoutingPolicy(lookahead_s=20), now=NOW)
 
     assert later.busy
     assert later.retry_at == NOW + 120 - 10
-    assert route(Work(), [crowded], RoutingPolicy(), now=NOW).provider == "crowded"
+    assert route(Work(), [crowded, dearer], RoutingPolicy(), now=NOW).provider == "crowded"
+
+
+def test_where_there_is_one_provider_its_queue_is_the_place_to_wait() -> None:
+    """Rows that came back to it one by one would leave in batches of one."""
+    crowded = provider("crowded", usd="0.01", limits=("60/min",), waiting=130)
+
+    assert route(Work(), [crowded], RoutingPolicy(lookahead_s=20), now=NOW).provider == "crowded"
 
 
 def test_credits_held_by_requests_under_way_may_come_back() -> None:
