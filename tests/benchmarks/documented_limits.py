@@ -51,11 +51,7 @@ class Figures:
 
 def main(quick: bool) -> None:
     """Print a Markdown table."""
-    settings = (
-        [Setting(rows=700, batch_size=10, minute_s=12)]
-        if quick
-        else [Setting(rows=3000), Setting(rows=6000), Setting(rows=3000, minute_s=30)]
-    )
+    settings = [Setting(rows=700, batch_size=10, minute_s=12)] if quick else [Setting(rows=3000), Setting(rows=6000)]
     print(
         "| rows | batch of | a minute takes | images a minute | of the ideal | seconds | the last may start after |",
         end="",
