@@ -12,7 +12,7 @@ from manifests.summary import Expected, RunSummary
 from tasks.config import CleanupConfig, Settings, load_settings
 from tasks.editing.beacon import beacon
 from tasks.editing.planned_run import PlannedRun
-from tasks.editing.runtime import closing_runtime, current_snapshot, runtime_of
+from tasks.editing.runtimes import closing_runtime, current_snapshot, runtime_of
 from tasks.editing.sweep import batches_with_work
 from tasks.observability import configure_logging
 from tasks.observability.metrics import exposed

@@ -11,7 +11,7 @@ from prefect.logging import get_run_logger
 from manifests.error_codes import ErrorCode
 from tasks.editing.errors import StoppedError
 from tasks.editing.planned_run import PlannedRun
-from tasks.editing.runtime import runtime_of
+from tasks.editing.runtimes import runtime_of
 
 
 @contextmanager

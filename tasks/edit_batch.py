@@ -7,7 +7,8 @@ from prefect.runtime import task_run
 from manifests.items import BatchRef, batch_id
 from tasks.editing.batch import BatchReport, edit_rows
 from tasks.editing.planned_run import PlannedRun
-from tasks.editing.runtime import Runtime, runtime_of
+from tasks.editing.runtime import Runtime
+from tasks.editing.runtimes import runtime_of
 from tasks.observability import log_context
 from tasks.publish_events import publish_event
 from tasks.secret_blocks import load_settings_with_blocks

@@ -9,7 +9,7 @@ from prefect.cache_policies import NO_CACHE
 from manifests.error_codes import ErrorCode
 from manifests.summary import RunSummary
 from tasks.editing.planned_run import PlannedRun
-from tasks.editing.runtime import runtime_of
+from tasks.editing.runtimes import runtime_of
 from tasks.observability.events import budget_reached, run_finished
 from tasks.publish_events import publish_event
 from tasks.report.markdown import failure_rows, summary_markdown

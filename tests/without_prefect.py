@@ -11,7 +11,7 @@ from tasks.config import CleanupConfig, load_settings
 from tasks.editing.batch import edit_rows
 from tasks.editing.planning import plan_run
 from tasks.editing.results import join_results
-from tasks.editing.runtime import closing_runtime, runtime_of
+from tasks.editing.runtimes import closing_runtime, runtime_of
 from tasks.editing.sweep import batches_with_work
 
 

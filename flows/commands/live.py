@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from manifests.outcomes import State
 from tasks.editing.progress import ProgressSnapshot
-from tasks.editing.runtime import current_progress
+from tasks.editing.runtimes import current_progress
 
 REFRESH_S = 0.25
 

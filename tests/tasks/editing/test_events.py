@@ -8,7 +8,7 @@ import pytest
 from tasks.config import load_settings
 from tasks.editing.batch import edit_rows
 from tasks.editing.planning import plan_run
-from tasks.editing.runtime import closing_runtime, runtime_of
+from tasks.editing.runtimes import closing_runtime, runtime_of
 from tests.factories.catalogs import write_catalog
 from tests.rehearsals import rehearsal
 

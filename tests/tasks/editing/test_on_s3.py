@@ -23,7 +23,7 @@ WORK = """
 import sys
 from tasks.config import CleanupConfig, load_settings
 from tasks.editing.planning import plan_run
-from tasks.editing.runtime import closing_runtime, runtime_of
+from tasks.editing.runtimes import closing_runtime, runtime_of
 from tasks.editing.sweep import batches_with_work
 plan = plan_run(CleanupConfig.model_validate_json(sys.argv[1]), load_settings())
 with closing_runtime(plan):

@@ -13,7 +13,8 @@ from tasks.config import CleanupConfig, load_settings
 from tasks.editing.errors import StoppedError
 from tasks.editing.planned_run import PlannedRun
 from tasks.editing.planning import plan_run
-from tasks.editing.runtime import Runtime, closing_runtime, runtime_of
+from tasks.editing.runtime import Runtime
+from tasks.editing.runtimes import closing_runtime, runtime_of
 from tests.factories.catalogs import write_catalog
 
 

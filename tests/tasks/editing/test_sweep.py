@@ -14,7 +14,7 @@ from tasks.config import CleanupConfig, load_settings
 from tasks.editing.planned_run import PlannedRun
 from tasks.editing.planning import plan_run
 from tasks.editing.results import join_results
-from tasks.editing.runtime import closing_runtime, runtime_of
+from tasks.editing.runtimes import closing_runtime, runtime_of
 from tasks.editing.sweep import batches_with_work
 from tests.factories.catalogs import write_catalog
 from tests.without_prefect import clean

@@ -15,7 +15,7 @@ from tasks.config import CleanupConfig, load_settings
 from tasks.editing.batch import edit_rows
 from tasks.editing.planning import plan_run
 from tasks.editing.results import join_results
-from tasks.editing.runtime import closing_runtime, runtime_of
+from tasks.editing.runtimes import closing_runtime, runtime_of
 from tasks.providers.sandbox.config import SandboxConfig
 from tasks.providers.sandbox.process import SandboxProcess, sandbox_settings
 from tests.factories.run_folders import Picture
