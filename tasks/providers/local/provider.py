@@ -130,7 +130,7 @@ def _removal_mask(request: EditRequest, pixels: Pixels) -> Plane:
         return _given_mask(request.mask.data, pixels)
     if not request.points and request.box is None:
         raise RejectedItemError("the local engine needs a mask, points or a box", code=ErrorCode.MASK_MISSING)
-    selected = select_object(pixels, points=request.points, labels=request.labels, box=request.box, whole=True)
+    selected = select_object(pixels, points=request.points, labels=request.labels, box=request.box)
     return with_rim(selected)
 
 

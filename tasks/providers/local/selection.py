@@ -34,11 +34,10 @@ def select_object(
     points: tuple[Point, ...] = (),
     labels: tuple[int, ...] = (),
     box: Box | None = None,
-    whole: bool = False,
 ) -> Plane:
     """The mask of what points (label 1 = on it, 0 = not) and box single out, not grown.
 
-    With `whole`, what in the box stands out from the surroundings is added: for removal, too much is better than a rest.
+    What else in the box stands out from the surroundings is added: for removal, too much is better than a rest.
 
     Raises:
         RejectedItemError: SELECTION_FAILED, with the reason.
@@ -51,8 +50,7 @@ def select_object(
     if prompt.box is None:
         found = _by_points(small, prompt)
     else:
-        found = _by_box(small, prompt, prompt.box)
-        found = _standing_out(small, found, prompt.box) if whole else found
+        found = _standing_out(small, _by_box(small, prompt, prompt.box), prompt.box)
     return np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR) >= 128, dtype=np.uint8) * 255
 
 

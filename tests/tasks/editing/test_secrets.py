@@ -32,14 +32,15 @@ def test_no_secret_is_in_any_byte_that_a_run_leaves_behind(tmp_path: Path) -> No
         said = here.folder / "said.log"
         with said.open("wb") as log:
             program = [sys.executable, "-c", PROGRAM, config.model_dump_json()]
-            subprocess.run(program, env=here.environment, stdout=log, stderr=log, timeout=120, check=False)
+            subprocess.run(program, env=here.environment, stdout=log, stderr=log, timeout=120, check=True)
         here.run(config, "--retry")
         statement = here.cleanplate("ledger", "statement", "--json") + here.cleanplate("ledger", "in-doubt", "--json")
 
     left = {str(path): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     left |= {f"{name} (read)": _text(Path(name)) for name in list(left) if name.endswith(".parquet")}
     left["statement"] = statement.encode()
-    assert any(name.endswith(("report.html", "results.parquet")) for name in left)
+    for part in ("report.html", "results.parquet", "summary.json", "ledger.sqlite3"):
+        assert any(name.endswith(part) for name in left), part
     assert said.stat().st_size > 0
     for secret in (*KEYS.values(), refused, CALLBACK_SECRET, TOKEN):
         found = [name for name, data in left.items() if secret.encode() in data]
