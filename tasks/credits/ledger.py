@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime
@@ -249,6 +250,13 @@ class Ledger:
     async def attempts_of(self, content_keys: Collection[str]) -> list[PastAttempt]:
         """All attempts ever made for these contents, oldest first: the story of a row, and what was paid for it before."""
         return await self._reader.read(lambda connection: content.attempts_of(connection, content_keys))
+
+    async def attempts_by_content(self, content_keys: Collection[str]) -> dict[str, list[PastAttempt]]:
+        """The same for each content that has any."""
+        found: dict[str, list[PastAttempt]] = defaultdict(list)
+        for past in await self.attempts_of(content_keys):
+            found[past.content_key].append(past)
+        return found
 
     async def record_delivery(self, delivery: Delivery) -> None:
         """A finished picture is stored; the same content need never be paid again."""

@@ -88,12 +88,16 @@ class Reservation:
 
     async def accepted(self, attempt_key: str, remote_id: str | None, request_id: str | None = None) -> None:
         """The provider took it, under this id; written before this returns."""
+        await self.accepted_all({attempt_key: (remote_id, request_id)})
+
+    async def accepted_all(self, ids: Mapping[str, tuple[str | None, str | None]]) -> None:
+        """Many at once: the ids of the job and of the answer, by attempt key."""
         at = self._writer.now()
 
-        def accept(books: Books, attempt: Attempt) -> None:
-            transitions.accept(books, attempt, at, remote_id, request_id)
+        def accepting(remote_id: str | None, request_id: str | None) -> Change:
+            return lambda books, attempt: transitions.accept(books, attempt, at, remote_id, request_id)
 
-        await self._book({attempt_key: accept}, AttemptState.ACCEPTED)
+        await self._book({key: accepting(*pair) for key, pair in ids.items()}, AttemptState.ACCEPTED)
 
     async def settle(
         self,

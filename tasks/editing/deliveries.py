@@ -8,6 +8,7 @@ from decimal import Decimal
 from manifests.outcomes import Outcome, State
 from tasks.credits import AttemptState, Delivery, Ledger, PastAttempt
 from tasks.editing.storage import Storage
+from tasks.editing.together import AskedTogether
 
 
 class Deliveries:
@@ -22,6 +23,7 @@ class Deliveries:
         self._reuse = reuse
         self._own: set[str] = set()
         self._known: dict[str, Delivery | None] = {}
+        self._asked = AskedTogether(ledger.delivered)
 
     async def prefetch(self, keys: Iterable[str]) -> None:
         """Look at the ledger once for many; the next `get` of each needs no look."""
@@ -31,7 +33,7 @@ class Deliveries:
 
     async def get(self, key: str) -> Delivery | None:
         """The delivery whose file is still there; one whose file is gone is forgotten."""
-        delivery = self._known.pop(key, None) or (await self._ledger.delivered([key])).get(key)
+        delivery = self._known.pop(key, None) or await self._asked.answer(key)
         if delivery is None:
             return None
         wanted = self._reuse or key in self._own

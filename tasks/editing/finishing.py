@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from manifests.error_codes import ErrorCode
 from manifests.outcomes import Outcome
@@ -14,7 +14,8 @@ from tasks.editing.runtime import Runtime
 from tasks.editing.story import Story
 from tasks.editing.workpiece import Workpiece
 from tasks.imaging.encode import Encoded
-from tasks.preflight import Fitted, Preflight, Unfit, fit_to_provider
+from tasks.preflight import Fitted, Preflight, Unfit, fit_to_provider, goes_as_it_is
+from tasks.providers.base import Capabilities
 from tasks.quality import Verdict, deliver, judge
 
 Finish = Callable[[Attempt, bytes], Awaitable[Outcome]]
@@ -42,11 +43,14 @@ class Finisher:
 
     async def decoding_again(self, attempt: Attempt, data: bytes) -> Outcome:
         """Finish after a wait; where no pixels could be kept, they are decoded once more, and what was sent is worked out."""
+        return await self._deliver(attempt, await self._judge_again(attempt, data))
+
+    async def _judge_again(self, attempt: Attempt, data: bytes) -> "_Judged":
+        """In a frame of its own: whoever stores and books holds no pixels meanwhile, and no place for decoding."""
         async with self._piece.pixels() as checked:
-            limits = attempt.provider.capabilities
-            fitted = await self._runtime.cpu(fit_to_provider, checked, limits, self._runtime.settings.preflight)
+            fitted = await fitted_to(self._runtime, checked, attempt.provider.capabilities)
             assert not isinstance(fitted, Unfit)  # noqa: S101 - it was fitted before it was sent
-            return await self.finish(attempt, data, checked, fitted)
+            return await self._judge(attempt, data, checked, fitted)
 
     async def reused(self) -> Outcome | None:
         """What another row or process delivered for the same content meanwhile."""
@@ -69,26 +73,37 @@ class Finisher:
             RefusedResultError: the gate refused it; it is paid and booked.
             StorageError: it could not be stored; the attempt stays open, so that a retry can fetch it again.
         """
+        return await self._deliver(attempt, await self._judge(attempt, data, checked, fitted))
+
+    async def _judge(self, attempt: Attempt, data: bytes, checked: Preflight, fitted: Fitted) -> "_Judged":
         result = attempt.submission.result
-        local = attempt.provider.capabilities.local
-        verdict, encoded = await self._runtime.cpu(
-            self._judge_and_encode, checked, fitted, data, nsfw=result.nsfw if result else None, trusted=local
+        return await self._runtime.cpu(
+            self._judge_and_encode,
+            checked,
+            fitted,
+            data,
+            nsfw=result.nsfw if result else None,
+            trusted=attempt.provider.capabilities.local,
         )
-        price = attempt.account.price(result)
+
+    async def _deliver(self, attempt: Attempt, judged: "_Judged") -> Outcome:
+        price = attempt.account.price(attempt.submission.result)
+        verdict, encoded = judged.verdict, judged.encoded
         if not verdict.accepted:
-            self._remember(verdict, encoded, attempt.provider.key)
+            self._remember(judged, attempt.provider.key)
             self._story.paid(price)
             await attempt.account.charge(price)
             raise RefusedResultError(
                 verdict.code or ErrorCode.OUTPUT_POOR, verdict.reason or "refused by the quality gate"
             )
         assert encoded is not None  # noqa: S101 - what is accepted was composed
+        self._piece.let_go()
         uri = self._runtime.plan.folder.image_uri(self._piece.item.item_id, encoded.suffix)
         await self._runtime.storage.write(uri, encoded.data)
         delivery = Delivery(
             content_key=self._key,
             output_uri=uri,
-            sha256=hashlib.sha256(encoded.data).hexdigest(),
+            sha256=judged.sha256,
             width=encoded.width,
             height=encoded.height,
             media_type=encoded.media_type,
@@ -109,18 +124,44 @@ class Finisher:
             height=delivery.height,
             remote_id=attempt.submission.remote_id,
             quality=verdict.metrics,
-            repairs=(*fitted.repairs, *verdict.repairs),
+            repairs=judged.repairs,
         )
 
     def _judge_and_encode(
         self, checked: Preflight, fitted: Fitted, data: bytes, *, nsfw: bool | None, trusted: bool
-    ) -> tuple[Verdict, Encoded | None]:
+    ) -> "_Judged":
         """Pure CPU, one hand-over to the pool."""
         verdict = judge(checked, fitted, data, self._runtime.settings.quality, nsfw=nsfw, trusted=trusted)
-        if verdict.composed is None:
-            return verdict, None
-        return verdict, deliver(checked, verdict, self._runtime.plan.config.output_format)
+        encoded = None
+        if verdict.composed is not None:
+            encoded = deliver(checked, verdict, self._runtime.plan.config.output_format)
+        return _Judged(
+            verdict=replace(verdict, composed=None),
+            rank=verdict.rank,
+            encoded=encoded,
+            sha256=hashlib.sha256(encoded.data).hexdigest() if encoded else "",
+            repairs=(*fitted.repairs, *verdict.repairs),
+        )
 
-    def _remember(self, verdict: Verdict, encoded: Encoded | None, provider: str) -> None:
-        if encoded is not None and (self._best_refused is None or verdict.rank > self._best_refused[0]):
-            self._best_refused = (verdict.rank, provider, encoded)
+    def _remember(self, judged: "_Judged", provider: str) -> None:
+        if judged.encoded is not None and (self._best_refused is None or judged.rank > self._best_refused[0]):
+            self._best_refused = (judged.rank, provider, judged.encoded)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Judged:
+    """What the gate made of an answer, with nothing decoded in it."""
+
+    verdict: Verdict
+    rank: float  # among refused ones
+    encoded: Encoded | None
+    sha256: str  # of the file, hex
+    repairs: tuple[str, ...]
+
+
+async def fitted_to(runtime: Runtime, checked: Preflight, limits: Capabilities) -> Fitted | Unfit:
+    """The row as a provider gets it. What goes as it is takes microseconds, less than a hand-over to the pool."""
+    settings = runtime.settings.preflight
+    if goes_as_it_is(checked, limits, settings):
+        return fit_to_provider(checked, limits, settings)
+    return await runtime.cpu(fit_to_provider, checked, limits, settings)

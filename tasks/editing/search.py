@@ -12,14 +12,14 @@ from tasks.credits import AttemptIntent, AttemptState, Refusal
 from tasks.credits import Reason as Why
 from tasks.editing.attempt import Attempt
 from tasks.editing.errors import DeferredError, GaveUpError, RefusedResultError
-from tasks.editing.finishing import Finish, Finisher
+from tasks.editing.finishing import Finish, Finisher, fitted_to
 from tasks.editing.lane import Lane
 from tasks.editing.leftovers import Leftovers
 from tasks.editing.runtime import Runtime
 from tasks.editing.story import Story
 from tasks.editing.upstream import UpstreamPass
 from tasks.editing.workpiece import Workpiece
-from tasks.preflight import Preflight, Unfit, fit_to_provider
+from tasks.preflight import Preflight, Unfit
 from tasks.providers.base import EditRequest
 from tasks.providers.errors import InDoubtError, JobFailedError, ProviderError
 from tasks.retry_policy import Action, decide
@@ -57,7 +57,7 @@ class ProviderSearch:
 
     async def _recall(self) -> None:
         """What was paid for this very content before and brought nothing is not paid for again at the same provider."""
-        for past in await self._runtime.ledger.attempts_of([self._key]):
+        for past in await self._runtime.past_attempts.answer(self._key) or ():
             if past.state is AttemptState.RELEASED and past.remote_id is None:
                 continue  # it was never taken, so its key may be used again
             self._used[past.provider] = self._used.get(past.provider, 0) + 1
@@ -75,7 +75,7 @@ class ProviderSearch:
             choice = self._choose(work)
             if isinstance(choice, Lane):
                 limits = choice.provider.capabilities
-                fitted = await self._runtime.cpu(fit_to_provider, checked, limits, self._runtime.settings.preflight)
+                fitted = await fitted_to(self._runtime, checked, limits)
                 if isinstance(fitted, Unfit):
                     self._note(choice, ProviderError(fitted.reason, code=fitted.code), leave=True)
                     return None

@@ -141,14 +141,16 @@ class Sender:
             raise
         else:
             self._heard(letter, started, None)
-        attempts = []
-        for entry, account, answer in zip(letter.entries, accounts, answers, strict=True):
-            if isinstance(answer, ProviderError):
-                await account.book_failure(answer)
-                await self._effect(answer)
-                entry.fail(answer)
-            else:
-                attempts.append(await self._accepted(letter, entry, account, answer))
+        ended = list(zip(letter.entries, accounts, answers, strict=True))
+        taken = [(entry, account, answer) for entry, account, answer in ended if isinstance(answer, Submission)]
+        if reservation is not None and taken:
+            await reservation.accepted_all({account.key: _ids(answer) for _, account, answer in taken})
+        attempts = [self._accepted(letter, *one) for one in taken]
+        for entry, account, failure in ended:
+            if isinstance(failure, ProviderError):
+                await account.book_failure(failure)
+                await self._effect(failure)
+                entry.fail(failure)
         for attempt in attempts:
             await attempt.done.wait()
 
@@ -184,10 +186,7 @@ class Sender:
             return await self._provider.submit_batch([entry.request for entry in letter.entries], on_sent=on_sent)
         return [await self._provider.submit(letter.entries[0].request, on_sent=on_sent)]
 
-    async def _accepted(self, letter: Letter, entry: Entry, account: Account, submission: Submission) -> Attempt:
-        if account.reservation is not None:
-            request_id = submission.result.request_id if submission.result else None
-            await account.reservation.accepted(account.key, submission.remote_id, request_id)
+    def _accepted(self, letter: Letter, entry: Entry, account: Account, submission: Submission) -> Attempt:
         alone = len(letter.entries) == 1
         attempt = Attempt(account=account, provider=self._provider, submission=submission, alone=alone)
         if entry.answer.done():  # the row's pipeline is gone: the accepted job stays open for a later run
@@ -286,6 +285,10 @@ class Sender:
         alone = len(entries) == 1
         endpoint = Endpoint.SINGLE if alone else letter.endpoint
         return Letter(entries=entries, endpoint=endpoint, admission=admission, failures=failures, since=letter.since)
+
+
+def _ids(submission: Submission) -> tuple[str | None, str | None]:
+    return submission.remote_id, submission.result.request_id if submission.result else None
 
 
 def _tell(entries: Sequence[Entry], error: Exception) -> None:

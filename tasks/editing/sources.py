@@ -123,7 +123,8 @@ class SourceReader:
         Raises:
             SourceError: a file cannot be read.
         """
-        files = await asyncio.gather(*(self._read(file) for file in sources.files))
+        read = await self._storage.read_hashed([file.uri for file in sources.files])
+        files = [_with_data(file, one) for file, one in zip(sources.files, read, strict=True)]
         fresh = {
             FileVersion(uri=new.uri, version=new.version): new.sha256
             for old, new in zip(sources.files, files, strict=True)
@@ -153,12 +154,12 @@ class SourceReader:
         except StorageError as error:
             raise _source_error(role, error) from error
 
-    async def _read(self, file: SourceFile) -> SourceFile:
-        try:
-            data, sha256 = await self._storage.read_hashed(file.uri)
-        except StorageError as error:
-            raise _source_error(file.role, error) from error
-        return replace(file, data=data, sha256=sha256)
+
+def _with_data(file: SourceFile, read: tuple[bytes, str] | StorageError) -> SourceFile:
+    if isinstance(read, StorageError):
+        raise _source_error(file.role, read)
+    data, sha256 = read
+    return replace(file, data=data, sha256=sha256)
 
 
 def _of_facts(wanted: Sequence[tuple[str, str]], seen: Mapping[str, FileFacts]) -> Sources:

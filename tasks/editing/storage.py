@@ -5,7 +5,7 @@ import hashlib
 import os
 import stat as file_kinds
 import tempfile
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,14 +86,32 @@ class Storage:
         data: bytes = await self._guard(uri, READ_TIMEOUT_S, lambda: self._call(uri, "cat_file"))
         return data
 
-    async def read_hashed(self, uri: str) -> tuple[bytes, str]:
-        """The whole file, and its SHA-256 in hex; a local one in a single hand-over to a thread."""
-        if _is_local(uri):
-            found: tuple[bytes, str] = await self._guard(
-                uri, READ_TIMEOUT_S, lambda: asyncio.to_thread(_read_hashed, _local_path(uri))
-            )
-            return found
-        data = await self.read(uri)
+    async def read_hashed(self, uris: Sequence[str]) -> list[tuple[bytes, str] | StorageError]:
+        """Each whole file and its SHA-256 in hex, or why it cannot be had; local ones in a single hand-over to a thread."""
+        local = [uri for uri in uris if _is_local(uri)]
+        remote = [uri for uri in uris if not _is_local(uri)]
+        found: dict[str, tuple[bytes, str] | StorageError] = {}
+        if local:
+            found |= await self._read_hashed_here(local)
+        found |= dict(zip(remote, await asyncio.gather(*(self._read_hashed(uri) for uri in remote)), strict=True))
+        return [found[uri] for uri in uris]
+
+    async def _read_hashed_here(self, uris: Sequence[str]) -> dict[str, tuple[bytes, str] | StorageError]:
+        try:
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                read = await asyncio.to_thread(_read_hashed, [_local_path(uri) for uri in uris])
+        except TimeoutError as error:
+            return {uri: _storage_error(uri, error, READ_TIMEOUT_S) for uri in uris}
+        return {
+            uri: _storage_error(uri, one, READ_TIMEOUT_S) if isinstance(one, Exception) else one
+            for uri, one in zip(uris, read, strict=True)
+        }
+
+    async def _read_hashed(self, uri: str) -> tuple[bytes, str] | StorageError:
+        try:
+            data = await self.read(uri)
+        except StorageError as error:
+            return error
         return data, _sha256(data) if len(data) < _HASHED_AT_ONCE else await asyncio.to_thread(_sha256, data)
 
     async def exists(self, uri: str) -> bool:
@@ -139,20 +157,24 @@ class Storage:
 
     @staticmethod
     async def _guard(uri: str, timeout_s: float, call: Callable[[], Awaitable[Any]]) -> Any:
-        shown = uri.split("?", 1)[0]
         try:
             async with asyncio.timeout(timeout_s):
                 return await call()
-        except FileNotFoundError:
-            raise StorageError(f"{shown} is not there", missing=True) from None
-        except IsADirectoryError:
-            raise StorageError(f"{shown} is a folder, not a file", missing=True) from None
-        except TimeoutError:
-            raise StorageError(f"{shown} did not answer within {timeout_s:g} s") from None
-        except PermissionError as error:
-            raise StorageError(f"{shown}: no permission ({type(error).__name__})") from error
         except Exception as error:  # each filesystem has its own errors; all mean that this file cannot be had now
-            raise StorageError(f"{shown}: {type(error).__name__}: {str(error).replace(uri, shown)[:200]}") from error
+            raise _storage_error(uri, error, timeout_s) from error
+
+
+def _storage_error(uri: str, error: Exception, timeout_s: float) -> StorageError:
+    shown = uri.split("?", 1)[0]
+    if isinstance(error, FileNotFoundError):
+        return StorageError(f"{shown} is not there", missing=True)
+    if isinstance(error, IsADirectoryError):
+        return StorageError(f"{shown} is a folder, not a file", missing=True)
+    if isinstance(error, TimeoutError):
+        return StorageError(f"{shown} did not answer within {timeout_s:g} s")
+    if isinstance(error, PermissionError):
+        return StorageError(f"{shown}: no permission ({type(error).__name__})")
+    return StorageError(f"{shown}: {type(error).__name__}: {str(error).replace(uri, shown)[:200]}")
 
 
 def _facts(info: dict[str, Any]) -> FileFacts:
@@ -175,9 +197,16 @@ def _local_stats(uris: Iterable[str]) -> dict[str, FileFacts]:
     return found
 
 
-def _read_hashed(path: Path) -> tuple[bytes, str]:
-    data = path.read_bytes()
-    return data, _sha256(data)
+def _read_hashed(paths: Iterable[Path]) -> list[tuple[bytes, str] | Exception]:
+    found: list[tuple[bytes, str] | Exception] = []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except (OSError, ValueError) as error:  # ValueError: no path at all
+            found.append(error)
+        else:
+            found.append((data, _sha256(data)))
+    return found
 
 
 def _sha256(data: bytes) -> str:

@@ -40,6 +40,21 @@ def fit_to_provider(preflight: Preflight, capabilities: Capabilities, settings: 
     return _with_the_rest(preflight, picture, packer, *packed)
 
 
+def goes_as_it_is(preflight: Preflight, capabilities: Capabilities, settings: PreflightSettings) -> bool:
+    """Whether the provider takes the row's own files, so that fitting it is no work."""
+    picture, mask = preflight.picture, preflight.mask
+    if picture is None or preflight.reference is not None:
+        return False
+    packer = Packer(capabilities=capabilities, settings=settings)
+    placement = place(preflight, picture, capabilities, settings)
+    return (
+        isinstance(placement, Placement)
+        and _whole(placement, picture)
+        and packer.as_is(picture, preflight.image_bytes, None) is not None
+        and (mask is None or packer.mask_as_is(mask, preflight.mask_bytes, None) is not None)
+    )
+
+
 def _pack_image(
     preflight: Preflight, picture: Picture, placement: Placement, packer: Packer
 ) -> tuple[Placement, Pixels, Asset, tuple[str, ...]] | None:

@@ -63,10 +63,15 @@ class Packer:
         values = mask.values if sent is None else sent
         if self.raw:
             return _asset(pnm.write(values), pnm.MEDIA_TYPE, values)
+        asset = self.mask_as_is(mask, data, uri) if sent is None else None
+        return asset or _asset(encode_png(values), "image/png", values)
+
+    def mask_as_is(self, mask: Mask, data: bytes | None, uri: str | None) -> Asset | None:
+        """The mask's own bytes, if this provider takes them; else None."""
         media_type = mask.media_type
-        if sent is None and data is not None and media_type and media_type in self.capabilities.media_types:
-            return Asset(data=data, media_type=media_type, width=mask.width, height=mask.height, source_uri=uri)
-        return _asset(encode_png(values), "image/png", values)
+        if self.raw or data is None or not media_type or media_type not in self.capabilities.media_types:
+            return None
+        return Asset(data=data, media_type=media_type, width=mask.width, height=mask.height, source_uri=uri)
 
     def reference(self, reference: Picture, data: bytes, uri: str | None) -> Asset | None:
         """The reference's file, scaled down as far as it takes; None: not even then."""

@@ -88,8 +88,7 @@ class GuardedClient:
 
     async def _exchange(self, method: str, url: httpx.URL, **given: Any) -> Reply:
         if self._client is None:
-            # never kept alive: hosts that share a checked IP address would share a connection, and its certificate
-            self._client = self._network.client(keep=0, timeout_s=self._timeout_s, accept="image/*,*/*;q=0.5")
+            self._client = self._network.client(keep=True, timeout_s=self._timeout_s, accept="image/*,*/*;q=0.5")
         response = await self._client.send(self._client.build_request(method, url, **given), stream=True)
         try:
             return Reply(

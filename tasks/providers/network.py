@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from typing import Final
+from urllib.request import getproxies
 
 import httpx
 
 from tasks.providers.addresses import Resolve, system_resolve
+from tasks.providers.connections import Connections
 
 _CONNECT_TIMEOUT_S: Final = 10
 _THIS_MACHINE: Final = ("all://127.0.0.1", "all://localhost", "all://[::1]")  # never by a proxy: it has another
@@ -34,14 +36,19 @@ class Network:
     resolve: Resolve = system_resolve
     clock: Callable[[], datetime] = utc_now
 
-    def client(self, *, keep: int, timeout_s: float, accept: str = "application/json") -> httpx.AsyncClient:
-        """A client that follows no redirects and keeps at most `keep` idle connections."""
+    def client(self, *, keep: bool, timeout_s: float, accept: str = "application/json") -> httpx.AsyncClient:
+        """A client that follows no redirects; `keep`: idle connections are used again, where no proxy stands between."""
         return httpx.AsyncClient(
-            transport=self.transport,
+            transport=self.transport or self._direct(keep=keep),
             verify=trusted(),
             follow_redirects=False,
             timeout=httpx.Timeout(timeout_s, connect=min(timeout_s, _CONNECT_TIMEOUT_S)),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=keep, keepalive_expiry=5),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
             headers={"user-agent": "cleanplate", "accept": accept},
             mounts=dict.fromkeys(_THIS_MACHINE),
         )
+
+    @staticmethod
+    def _direct(*, keep: bool) -> httpx.AsyncBaseTransport | None:
+        """None where the environment names a proxy: httpx knows all of its rules."""
+        return None if getproxies() else Connections(verify=trusted(), keep=keep)

@@ -8,7 +8,7 @@ connection would put fifty requests in doubt instead of one.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -39,47 +39,24 @@ Files = list[tuple[str, tuple[str, bytes, str]]]
 """Multipart fields: (field, (file name, bytes, media type))."""
 
 
-class Flight:
-    """Follows one request through httpx's `trace` extension: did its body leave this machine?"""
+class Flight(httpx.AsyncByteStream):
+    """One request's body on its way: in large pieces, and with a word when the last of it has left this machine.
 
-    def __init__(self, on_sent: OnSent | None) -> None:
-        """`on_sent` is called once, when it did."""
-        self.left = False
-        self._on_sent = on_sent
-        self._traced = False
-        self._tunnel = False
+    A transport asks for the next piece when it has written the one before, and for the end when it has written them all.
+    """
 
-    async def trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Called by the transport at each step, such as `http11.send_request_body.complete`."""
-        self._traced = True
-        if event.endswith(".send_request_body.started"):
-            self._tunnel = info["request"].method == b"CONNECT"  # to a proxy: not our request yet
-        elif event.endswith(".send_request_body.complete") and not self._tunnel:
-            await self.departed()
-
-    async def departed(self) -> None:
-        """The body has left."""
-        if not self.left:
-            self.left = True
-            if self._on_sent is not None:
-                await self._on_sent()
-
-    def may_have_arrived(self, error: Exception) -> bool:
-        """Whether the vendor may hold the whole request. A transport that tells no steps gets the benefit of the doubt."""
-        return self.left or not (self._traced or isinstance(error, _NEVER_LEFT))
-
-
-class _Gathered(httpx.AsyncByteStream):
-    """A body in large pieces: httpx hands every header and file of a multipart body to the socket by itself."""
-
-    def __init__(self, body: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
+    def __init__(self, body: httpx.SyncByteStream | httpx.AsyncByteStream, on_sent: OnSent | None) -> None:
+        """`on_sent` is called once, when the body has left."""
         assert isinstance(body, httpx.AsyncByteStream)  # noqa: S101 - what `build_request` makes is both
+        self.left = False
+        self.failure: Exception | None = None  # of `on_sent`: transports hide what is raised inside a body
         self._body = body
+        self._on_sent = on_sent
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         held: list[bytes] = []
         size = 0
-        async for part in self._body:
+        async for part in self._body:  # httpx hands out every header and file of a multipart body by itself
             held.append(part)
             size += len(part)
             if size >= _PIECE_BYTES:
@@ -87,9 +64,26 @@ class _Gathered(httpx.AsyncByteStream):
                 held, size = [], 0
         if held:
             yield b"".join(held)
+        await self.departed()
 
     async def aclose(self) -> None:
         await self._body.aclose()
+
+    async def departed(self) -> None:
+        """The body has left."""
+        if self.left:
+            return
+        self.left = True
+        if self._on_sent is not None:
+            try:
+                await self._on_sent()
+            except Exception as error:
+                self.failure = error
+                raise
+
+    def may_have_arrived(self, error: Exception) -> bool:
+        """Whether the vendor may hold the whole request."""
+        return self.left and not isinstance(error, _NEVER_LEFT)
 
 
 class Wire:
@@ -132,22 +126,27 @@ class Wire:
             ProviderError: whatever is not a 2xx answer, as `statuses.py` reads it.
         """
         limit_s = timeout_s or self._settings.request_timeout_s
-        flight = Flight(on_sent)
-        async with self._translated(flight, purpose, limit_s):
+        address = url if "://" in url else self._settings.base_url.rstrip("/") + url
+        try:
             request = self._client(charged=purpose is Purpose.SUBMIT).build_request(
                 method,
-                url if "://" in url else self._settings.base_url.rstrip("/") + url,
+                address,
                 json=json,
                 files=files,
                 content=content,
                 params=params,
                 headers={**(self._authorize() if authorized else {}), **(headers or {})},
                 timeout=httpx.Timeout(limit_s, connect=min(self._settings.connect_timeout_s, limit_s)),
-                extensions={"trace": flight.trace},
             )
-            request.stream = _Gathered(request.stream)
+        except httpx.InvalidURL:
+            raise ProviderOffError(
+                f"{self.interpreter.name}: base_url is no address", code=ErrorCode.PROVIDER_ERROR
+            ) from None
+        flight = Flight(request.stream, on_sent)
+        request.stream = flight
+        async with self._translated(flight, purpose, limit_s):
             answer = await self._exchange(request, purpose)
-        await flight.departed()  # an answer came before the last byte left, or the transport tells no steps
+        await flight.departed()  # an answer came before the last byte left
         error = self.interpreter.error_for(answer, purpose, now=self.clock())
         if error is not None:
             raise error
@@ -174,8 +173,7 @@ class Wire:
 
     def _client(self, *, charged: bool) -> httpx.AsyncClient:
         if charged not in self._clients:
-            keep = 0 if charged else 20
-            self._clients[charged] = self._network.client(keep=keep, timeout_s=self._settings.request_timeout_s)
+            self._clients[charged] = self._network.client(keep=not charged, timeout_s=self._settings.request_timeout_s)
         return self._clients[charged]
 
     @asynccontextmanager
@@ -185,18 +183,16 @@ class Wire:
         try:
             async with asyncio.timeout(limit_s):
                 yield
-        except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL, TimeoutError, OSError) as error:
+        except (httpx.HTTPError, httpx.StreamError, TimeoutError, OSError) as error:
             failure = error
-        if (
-            failure is not None
-        ):  # outside `except`: the request hangs on httpx's errors, key included, and must not ride along
+        if flight.failure is not None:
+            raise flight.failure
+        if failure is not None:  # outside `except`: the request, with its key, hangs on httpx's errors
             raise transport_error(self.interpreter.name, self.interpreter.redact, failure, flight, purpose)
 
 
 def transport_error(name: str, redact: Redactor, failure: Exception, flight: Flight, purpose: Purpose) -> ProviderError:
     """What a broken exchange means: before the body left nothing happened, after it nobody knows."""
-    if isinstance(failure, httpx.InvalidURL):
-        return ProviderOffError(f"{name}: base_url is no address", code=ErrorCode.PROVIDER_ERROR)
     slow = isinstance(failure, TimeoutError | httpx.TimeoutException)
     what = "gave no answer in time" if slow else "broke the connection"
     why = f": {redact.excerpt(str(failure))}" if isinstance(failure, _TELLING) and str(failure) else ""

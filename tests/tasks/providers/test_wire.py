@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from manifests.error_codes import ErrorCode
-from tasks.providers.base import Asset, Balance, Submission
+from tasks.providers.base import Asset, Balance, OnSent, Submission
 from tasks.providers.errors import InDoubtError, OutOfCreditError, ProviderError, TransientError
 from tasks.providers.registry import make_providers
 from tests.tasks.providers.factories import PNG, Sent, removal, seed, settings_for
@@ -31,6 +31,14 @@ def submitted(conduct: Conduct, request: object = None, **own: object) -> tuple[
                 await maskr.aclose()
 
     return asyncio.run(main()), sent
+
+
+async def submit_to(address: str, on_sent: OnSent) -> None:
+    maskr = make_providers(["maskr"], settings_for("maskr", base_url=address))["maskr"]
+    try:
+        await maskr.submit(removal(), on_sent=on_sent)
+    finally:
+        await maskr.aclose()
 
 
 async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,19 +122,16 @@ def test_a_request_that_could_not_leave_whole_was_not_charged(conduct: Conduct, 
 def test_a_closed_port_was_not_charged_and_says_so() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    maskr = make_providers(["maskr"], settings_for("maskr", base_url=address))["maskr"]
 
     with pytest.raises(TransientError, match="could not be reached") as caught:
-        asyncio.run(maskr.submit(removal(), on_sent=Sent()))
+        asyncio.run(submit_to(address, Sent()))
     assert caught.value.code is ErrorCode.PROVIDER_UNAVAILABLE
 
 
 def test_a_failed_tls_handshake_was_not_charged() -> None:
     async def main() -> None:
         async with server(hang_up) as address:
-            url = address.replace("http://", "https://")
-            maskr = make_providers(["maskr"], settings_for("maskr", base_url=url))["maskr"]
-            await maskr.submit(removal(), on_sent=Sent())
+            await submit_to(address.replace("http://", "https://"), Sent())
 
     with pytest.raises(TransientError):
         asyncio.run(main())
@@ -144,8 +149,7 @@ def test_a_tunnel_through_a_proxy_is_not_yet_the_request(monkeypatch: pytest.Mon
     async def main() -> None:
         async with server(open_and_close) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", proxy)
-            maskr = make_providers(["maskr"], settings_for("maskr", base_url="https://maskr.example"))["maskr"]
-            await maskr.submit(removal(), on_sent=sent)
+            await submit_to("https://maskr.example", sent)
 
     with pytest.raises(TransientError):
         asyncio.run(main())
@@ -241,8 +245,7 @@ def test_what_the_caller_raises_when_told_that_it_left_comes_through() -> None:
 
     async def main() -> None:
         async with server(never_answer) as address:
-            maskr = make_providers(["maskr"], settings_for("maskr", base_url=address))["maskr"]
-            await maskr.submit(removal(), on_sent=fail)
+            await submit_to(address, fail)
 
     with pytest.raises(LedgerLostError):
         asyncio.run(main())
