@@ -11,9 +11,11 @@ class Books:
 
     def __init__(self) -> None:
         self.asked: list[set[str]] = []
+        self.begun = asyncio.Event()
 
     async def __call__(self, keys: Set[str]) -> Mapping[str, int]:
         self.asked.append(set(keys))
+        self.begun.set()
         await asyncio.sleep(0)
         if "bad" in keys:
             raise ConnectionError("the ledger does not answer")
@@ -37,8 +39,7 @@ def test_what_comes_up_meanwhile_is_the_next_question() -> None:
     async def main() -> list[int | None]:
         together = AskedTogether(books)
         first = asyncio.create_task(together.answer("a"))
-        while not books.asked:
-            await asyncio.sleep(0)
+        await books.begun.wait()
         return [*await asyncio.gather(together.answer("bb"), together.answer("ccc")), await first]
 
     assert asyncio.run(main()) == [2, 3, 1]
