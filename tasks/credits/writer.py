@@ -64,7 +64,8 @@ class Writer:
         self._unsure: _Written | None = None  # the last transaction, when its commit was not confirmed
         self._closed = False
         self.unanswered = 0  # operations that were asked for and are not done
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gathered: list[_Job] = []  # on the event loop, until the end of its round
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="cleanplate-ledger", daemon=True)
         self._thread.start()
 
@@ -84,8 +85,15 @@ class Writer:
         job = _Job(operation, loop.create_future(), loop)
         self.unanswered += 1
         job.future.add_done_callback(self._answered)
-        self._jobs.put(job)
+        if not self._gathered:  # what else this round of the loop asks for goes along: the thread is woken once
+            loop.call_soon(self._hand_over)
+        self._gathered.append(job)
         return job.future
+
+    def _hand_over(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        if jobs:
+            self._jobs.put(jobs)
 
     def _answered(self, _: asyncio.Future[Any]) -> None:
         self.unanswered -= 1
@@ -94,6 +102,7 @@ class Writer:
         """Write what is queued, say goodbye and end, without being waited for."""
         if not self._closed:
             self._closed = True
+            self._hand_over()
             self._jobs.put(None)
 
     async def aclose(self) -> None:
@@ -119,12 +128,12 @@ class Writer:
     def _next_jobs(self) -> tuple[list[_Job], bool]:
         jobs: list[_Job] = []
         try:
-            job = self._jobs.get(timeout=HEARTBEAT_S)
-            while job is not None:
-                jobs.append(job)
-                if len(jobs) == MOST_AT_ONCE:
+            more = self._jobs.get(timeout=HEARTBEAT_S)
+            while more is not None:
+                jobs += more
+                if len(jobs) >= MOST_AT_ONCE:
                     return jobs, False
-                job = self._jobs.get_nowait()
+                more = self._jobs.get_nowait()
         except queue.Empty:
             return jobs, False
         return jobs, True
