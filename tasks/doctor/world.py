@@ -68,7 +68,7 @@ class World:
         """
         host = urlsplit(url).netloc.rpartition("@")[2]
         try:
-            async with self.network.client(keep=False, timeout_s=self.patience_s * 0.8) as client:
+            async with self.network.client(timeout_s=self.patience_s * 0.8) as client:
                 asked_at = self.network.clock()
                 answer = await client.get(url, headers=dict(headers or {}))
                 answered_at = self.network.clock()

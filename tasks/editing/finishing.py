@@ -10,7 +10,7 @@ from tasks.credits import Delivery
 from tasks.editing.attempt import Attempt
 from tasks.editing.deliveries import reused_outcome
 from tasks.editing.errors import RefusedResultError
-from tasks.editing.runtime import Runtime
+from tasks.editing.runtime import LITTLE_PIXELS_BYTES, Runtime
 from tasks.editing.story import Story
 from tasks.editing.workpiece import Workpiece
 from tasks.imaging.encode import Encoded
@@ -84,6 +84,7 @@ class Finisher:
             data,
             nsfw=result.nsfw if result else None,
             trusted=attempt.provider.capabilities.local,
+            little=checked.pixels_bytes <= LITTLE_PIXELS_BYTES,
         )
 
     async def _deliver(self, attempt: Attempt, judged: "_Judged") -> Outcome:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from manifests.items import Item
-from tasks.editing.runtime import Runtime
+from tasks.editing.runtime import LITTLE_FILES_BYTES, Runtime
 from tasks.editing.sources import Sources
 from tasks.preflight import Preflight, check_item
 
@@ -34,6 +34,7 @@ class Workpiece:
                 sources.mask.data if sources.mask else None,
                 sources.reference.data if sources.reference else None,
                 self._runtime.settings.preflight,
+                little=sum(len(file.data or b"") for file in sources.files) <= LITTLE_FILES_BYTES,
             )
 
     def keep(self, checked: Preflight) -> None:

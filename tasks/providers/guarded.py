@@ -8,8 +8,9 @@ from typing import Any, Final
 import httpx
 
 from tasks.providers.addresses import AddressGuard, AddressRefusedError
-from tasks.providers.network import Network
+from tasks.providers.network import USER_AGENT, Network, bounded
 
+_HEADERS: Final = {"user-agent": USER_AGENT, "accept": "image/*,*/*;q=0.5", "accept-encoding": "identity"}
 MAX_HOPS: Final = 3  # redirects; each is checked like the first address
 
 
@@ -40,7 +41,7 @@ class GuardedClient:
         self._network = network
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        self._client: httpx.AsyncClient | None = None
+        self._connections: httpx.AsyncBaseTransport | None = None
 
     async def get(self, url: str) -> Reply:
         """Fetch, following a few redirects. ExchangeError when there is no answer."""
@@ -52,9 +53,9 @@ class GuardedClient:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        if self._connections is not None:
+            await self._connections.aclose()
+            self._connections = None
 
     async def _bounded(self, url: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         try:
@@ -78,8 +79,8 @@ class GuardedClient:
 
     async def _once(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> Reply:
         target = await self._guard.target(httpx.URL(url))
-        headers = {**headers, "host": target.host_header, "accept-encoding": "identity"}
-        extensions = {"sni_hostname": target.server_name}
+        headers = {**_HEADERS, **headers, "host": target.host_header}
+        extensions = {"sni_hostname": target.server_name, **bounded(self._timeout_s)}
         *others, last = target.urls
         for address in others:
             with suppress(httpx.ConnectError, httpx.ConnectTimeout):
@@ -87,9 +88,9 @@ class GuardedClient:
         return await self._exchange(method, last, content=body, headers=headers, extensions=extensions)
 
     async def _exchange(self, method: str, url: httpx.URL, **given: Any) -> Reply:
-        if self._client is None:
-            self._client = self._network.client(keep=True, timeout_s=self._timeout_s, accept="image/*,*/*;q=0.5")
-        response = await self._client.send(self._client.build_request(method, url, **given), stream=True)
+        if self._connections is None:
+            self._connections = self._network.connections(keep=True)
+        response = await self._connections.handle_async_request(httpx.Request(method, url, **given))
         try:
             return Reply(
                 status=response.status_code,

@@ -94,7 +94,7 @@ class Stage:
         failure = ""
         try:
             async with (
-                self._network.client(keep=False, timeout_s=self._settings.timeout_s) as client,
+                self._network.client(timeout_s=self._settings.timeout_s) as client,
                 asyncio.timeout(self._settings.timeout_s),
             ):
                 status = (await client.put(url, content=data, headers=headers)).status_code

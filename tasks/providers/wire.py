@@ -17,11 +17,12 @@ from tasks.config.providers import ProviderSettings
 from tasks.providers.answers import Answer
 from tasks.providers.base import OnSent
 from tasks.providers.errors import InDoubtError, ProviderError, ProviderOffError, TransientError
-from tasks.providers.network import Network
+from tasks.providers.network import USER_AGENT, Network, bounded
 from tasks.providers.redact import Redactor
 from tasks.providers.statuses import Interpreter, Purpose
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024  # a picture as base64 inside JSON may be the answer
+_HEADERS: Final = {"user-agent": USER_AGENT, "accept": "application/json"}
 _PIECE_BYTES: Final = 256 * 1024
 _NEVER_LEFT: Final = (
     httpx.ConnectError,
@@ -47,7 +48,7 @@ class Flight(httpx.AsyncByteStream):
 
     def __init__(self, body: httpx.SyncByteStream | httpx.AsyncByteStream, on_sent: OnSent | None) -> None:
         """`on_sent` is called once, when the body has left."""
-        assert isinstance(body, httpx.AsyncByteStream)  # noqa: S101 - what `build_request` makes is both
+        assert isinstance(body, httpx.AsyncByteStream)  # noqa: S101 - what httpx.Request makes is both
         self.left = False
         self.failure: Exception | None = None  # of `on_sent`: transports hide what is raised inside a body
         self._body = body
@@ -103,7 +104,7 @@ class Wire:
         self._settings = settings
         self._authorize = authorize
         self._network = network
-        self._clients: dict[bool, httpx.AsyncClient] = {}
+        self._connections: dict[bool, httpx.AsyncBaseTransport] = {}
 
     async def send(
         self,
@@ -128,15 +129,15 @@ class Wire:
         limit_s = timeout_s or self._settings.request_timeout_s
         address = url if "://" in url else self._settings.base_url.rstrip("/") + url
         try:
-            request = self._client(charged=purpose is Purpose.SUBMIT).build_request(
+            request = httpx.Request(
                 method,
                 address,
                 json=json,
                 files=files,
                 content=content,
                 params=params,
-                headers={**(self._authorize() if authorized else {}), **(headers or {})},
-                timeout=httpx.Timeout(limit_s, connect=min(self._settings.connect_timeout_s, limit_s)),
+                headers={**_HEADERS, **(self._authorize() if authorized else {}), **(headers or {})},
+                extensions=bounded(limit_s, connect_s=self._settings.connect_timeout_s),
             )
         except httpx.InvalidURL:
             raise ProviderOffError(
@@ -154,12 +155,12 @@ class Wire:
 
     async def aclose(self) -> None:
         """Give back connections."""
-        for client in self._clients.values():
-            await client.aclose()
-        self._clients.clear()
+        for connections in self._connections.values():
+            await connections.aclose()
+        self._connections.clear()
 
     async def _exchange(self, request: httpx.Request, purpose: Purpose) -> Answer:
-        response = await self._client(charged=purpose is Purpose.SUBMIT).send(request, stream=True)
+        response = await self._to_vendor(charged=purpose is Purpose.SUBMIT).handle_async_request(request)
         try:
             body = bytearray()
             async for chunk in response.aiter_bytes():
@@ -171,10 +172,10 @@ class Wire:
         finally:
             await response.aclose()
 
-    def _client(self, *, charged: bool) -> httpx.AsyncClient:
-        if charged not in self._clients:
-            self._clients[charged] = self._network.client(keep=not charged, timeout_s=self._settings.request_timeout_s)
-        return self._clients[charged]
+    def _to_vendor(self, *, charged: bool) -> httpx.AsyncBaseTransport:
+        if charged not in self._connections:
+            self._connections[charged] = self._network.connections(keep=not charged)
+        return self._connections[charged]
 
     @asynccontextmanager
     async def _translated(self, flight: Flight, purpose: Purpose, limit_s: float) -> AsyncIterator[None]:

@@ -8,6 +8,7 @@ import pytest
 from manifests.items import Item
 from tasks.config.imaging import PreflightSettings
 from tasks.editing.byte_budget import ByteBudget
+from tasks.editing.runtime import LITTLE_FILES_BYTES
 from tasks.editing.sources import SourceFile, Sources
 from tasks.editing.workpiece import Workpiece
 from tests.factories.pictures import hole, jpeg, photo, png
@@ -26,7 +27,8 @@ class Machine(SimpleNamespace):
             decodings=0,
         )
 
-    async def cpu(self, work: Callable[..., Any], *args: Any) -> Any:
+    async def cpu(self, work: Callable[..., Any], *args: Any, little: bool) -> Any:
+        assert little == (len(jpeg(photo())) + len(png(hole())) <= LITTLE_FILES_BYTES)
         self.decodings += 1
         return work(*args)
 
