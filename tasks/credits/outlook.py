@@ -23,8 +23,6 @@ def outlook(connection: Connection, now: float, provider: str, endpoint: Endpoin
     queue = Queue(books, account, endpoint, claim_id="")
     parked = is_parked(account, now)
     try_at = next_try_at(account, now) if parked else None
-    starts = [(at, where) for at, _, where in books.tickets.starts(provider)]
-    starts += [(ticket.at, ticket.endpoint) for ticket in books.tickets.pending(provider) if ticket.stage != CLAIM]
     return Outlook(
         provider=provider,
         endpoint=endpoint,
@@ -36,11 +34,18 @@ def outlook(connection: Connection, now: float, provider: str, endpoint: Endpoin
         usd_available=from_nano(None if account.usd is None else account.usd - account.usd_held),
         parked_reason=account.parked_reason if parked else None,
         parked_until=None if try_at is None else moment(try_at),
-        starts_last_minute=sum(where == endpoint and at > now - _MINUTE_S for at, where in starts)
-        if queue.limited
-        else None,
+        starts_last_minute=_starts_since(connection, provider, endpoint, now - _MINUTE_S) if queue.limited else None,
         mean_request_s=account.mean_request_s,
     )
+
+
+def _starts_since(connection: Connection, provider: str, endpoint: Endpoint, moment_s: float) -> int:
+    """Sent or permitted after that moment, by everybody."""
+    [(number,)] = connection.execute(
+        "SELECT count(*) FROM tickets WHERE provider = ? AND endpoint = ? AND at > ? AND stage > ?",
+        (provider, str(endpoint), moment_s, CLAIM),
+    )
+    return int(number)
 
 
 def in_flight(connection: Connection, provider: str, now: float) -> int:

@@ -43,6 +43,11 @@ class Account:
         """The terms, read."""
         return terms_from_json(self.terms)
 
+    @property
+    def limits(self) -> tuple[RateLimit, ...]:
+        """Every one, of whichever endpoint."""
+        return (*self.rules.limits, *self.rules.batch_limits, *self.rules.account_limits)
+
 
 @dataclass(slots=True)
 class Run:
@@ -160,6 +165,4 @@ def limits_at(terms: AccountTerms, endpoint: str) -> list[tuple[RateLimit, bool]
 
 def longest_window_s(account: Account) -> float:
     """How long a start matters; 0 where nothing is limited."""
-    rules = account.rules
-    limits = (*rules.limits, *rules.batch_limits, *rules.account_limits)
-    return max((limit.period_s + account.guard_s for limit in limits), default=0.0)
+    return max((limit.period_s + account.guard_s for limit in account.limits), default=0.0)

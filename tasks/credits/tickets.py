@@ -3,6 +3,7 @@
 from bisect import insort
 from typing import Final
 
+from tasks.config.limits import LimitUnit, RateLimit
 from tasks.credits.database import Connection
 from tasks.credits.owners import LEASE_S
 from tasks.credits.records import (
@@ -17,6 +18,7 @@ from tasks.credits.records import (
 )
 
 OVERDUE_S: Final = 2.0  # after this a claim is nobody's
+ROOM: Final = 1000  # starts; one transaction grants at most `MOST_ASKED` at each endpoint
 
 
 class Tickets:
@@ -33,14 +35,32 @@ class Tickets:
 
     def load(self, account: Account) -> None:
         """Read the starts that may still matter."""
-        provider, longest_s = account.provider, longest_window_s(account)
+        provider = account.provider
         self._starts[provider], self._pending[provider] = [], {}
-        if not longest_s:
+        if not longest_window_s(account):
             return
-        self._starts[provider] = self._connection.execute(
-            "SELECT at, megapixels, endpoint FROM tickets WHERE provider = ? AND at > ? AND stage = 2 ORDER BY at",
-            (provider, self._now - longest_s),
+        self._load_pending(provider)
+        near = [limit.period_s for limit in account.limits if not self._is_far(provider, limit, account.guard_s)]
+        if near:
+            self._starts[provider] = self._connection.execute(
+                "SELECT at, megapixels, endpoint FROM tickets WHERE provider = ? AND at > ? AND stage = 2 ORDER BY at",
+                (provider, self._now - max(near) - account.guard_s),
+            )
+
+    def _is_far(self, provider: str, limit: RateLimit, guard_s: float) -> bool:
+        """Whether nothing that one transaction grants can reach the limit: then its starts need not be read one by one.
+
+        `100000/day` would otherwise cost a look at a day's starts each time.
+        """
+        if limit.unit is not LimitUnit.REQUESTS or limit.amount <= ROOM:
+            return False
+        [(used,)] = self._connection.execute(
+            "SELECT count(*) FROM tickets WHERE provider = ? AND at > ?",
+            (provider, self._now - limit.period_s - guard_s),
         )
+        return bool(used + ROOM <= limit.amount)
+
+    def _load_pending(self, provider: str) -> None:
         columns = ", ".join(f"t.{name}" for name in TICKET_COLUMNS)
         rows = self._connection.execute(
             f"SELECT {columns}, coalesce(o.heartbeat_at, 0) FROM tickets t LEFT JOIN owners o ON o.owner = t.owner"  # noqa: S608 - our own names

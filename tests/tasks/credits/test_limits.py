@@ -48,6 +48,20 @@ def test_several_windows_hold_at_once(ledger_url: str) -> None:
     on_ledger(ledger_url, story, account=terms("10/min", "4/s"), clock=clock)
 
 
+def test_a_wide_limit_is_kept_exactly_too(ledger_url: str) -> None:
+    """Far from it, its starts are only counted; near it, they are looked at one by one."""
+    clock = ManualClock()
+    rehearsal = Rehearsal(clock)
+
+    async def story(ledger: Ledger) -> None:
+        took_s = await rehearsal.play(*(rehearsal.request(ledger, spend(f"a{n}")) for n in range(1500)))
+
+        assert rehearsal.fullest(60) == 1200
+        assert took_s == pytest.approx(60.1)
+
+    on_ledger(ledger_url, story, account=terms("1200/min", "100000/d"), clock=clock)
+
+
 def test_single_and_batch_requests_have_limits_of_their_own_and_one_together(ledger_url: str) -> None:
     clock = ManualClock()
     rehearsal = Rehearsal(clock)
