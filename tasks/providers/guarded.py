@@ -101,9 +101,10 @@ class GuardedClient:
             await response.aclose()
 
     async def _read(self, response: httpx.Response) -> bytes:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > self._max_bytes:
+        pieces, size = [], 0
+        async for piece in response.aiter_bytes():
+            pieces.append(piece)
+            size += len(piece)
+            if size > self._max_bytes:
                 raise ExchangeError(f"the file is larger than {self._max_bytes} bytes", again=False)
-        return bytes(body)
+        return b"".join(pieces)
