@@ -1,6 +1,7 @@
 """Raw servers on the loopback, for what only a real connection can do: hang up, hang, drip."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -8,8 +9,8 @@ Conduct = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]
 
 
 @asynccontextmanager
-async def server(conduct: Conduct) -> AsyncIterator[str]:
-    """A server that treats each connection so; its address."""
+async def server(conduct: Conduct, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """A server that treats each connection so; its address, with http:// also where it speaks TLS."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,7 +22,7 @@ async def server(conduct: Conduct) -> AsyncIterator[str]:
         finally:
             writer.close()
 
-    listening = await asyncio.start_server(one, "127.0.0.1", 0)
+    listening = await asyncio.start_server(one, "127.0.0.1", 0, ssl=tls)
     host, port = listening.sockets[0].getsockname()
     try:
         yield f"http://{host}:{port}"
