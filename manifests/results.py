@@ -1,15 +1,15 @@
 """Results at rest: a manifest's rows with their outcomes beside them, to and from Arrow and pandas."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
 
+from manifests.batch_rows import BatchRows
 from manifests.error_codes import ErrorCode
 from manifests.items import batch_id
 from manifests.outcomes import Outcome, State
-from manifests.reader import BatchRows
 from manifests.rows import RowFault
 from manifests.schemas import OUTCOME_SCHEMA, SCHEMA_VERSION
 
@@ -58,20 +58,40 @@ def results_table(
         raise ValueError(
             f"batch {rows.ref.index} has {len(ids)} rows; the {len(outcomes)} outcomes are not theirs, or in another order"
         )
-    schema = results_schema(rows.table.schema, extra_metrics(outcomes))
-    shared = {
-        "run_id": [run_id] * len(ids),
-        "batch_id": batch_ids or [batch_id(run_id, rows.ref)] * len(ids),
-        "schema_version": [SCHEMA_VERSION] * len(ids),
+    names = pa.array(batch_ids or [batch_id(run_id, rows.ref)] * len(ids), pa.string())
+    return _beside(rows.table, run_id, names, outcomes, lambda column: column)
+
+
+def shared_results_table(
+    table: pa.Table, outcomes: Sequence[Outcome], which: pa.Array, run_id: str, batch_ids: pa.Array
+) -> pa.Table:
+    """Rows with outcomes that many of them share: row n has `outcomes[which[n]]`, but for its item_id, and `batch_ids[n]`."""
+    return _beside(table, run_id, batch_ids, outcomes, lambda column: column.take(which))
+
+
+def _beside(
+    table: pa.Table,
+    run_id: str,
+    batch_ids: pa.Array,
+    outcomes: Sequence[Outcome],
+    spread: Callable[[pa.Array], pa.Array],
+) -> pa.Table:
+    """The columns of a manifest, and beside them those of the outcomes; `spread`: one value an outcome → one a row."""
+    schema = results_schema(table.schema, extra_metrics(outcomes))
+    ours: dict[str, pa.Array] = {
+        "run_id": pa.repeat(pa.scalar(run_id, pa.string()), len(table)),
+        "batch_id": batch_ids,
+        "schema_version": pa.repeat(pa.scalar(SCHEMA_VERSION, pa.int32()), len(table)),
+        "provider_pin": table["provider"],
     }
     columns = []
     for field in schema:
-        if field.name in rows.table.schema.names and field.name != "provider":
-            columns.append(rows.table[field.name])
-        elif field.name == "provider_pin":
-            columns.append(rows.table["provider"])
+        if field.name in table.schema.names and field.name != "provider":
+            columns.append(table[field.name])
+        elif field.name in ours:
+            columns.append(ours[field.name])
         else:
-            columns.append(pa.array(shared.get(field.name) or _values(field.name, outcomes), field.type))
+            columns.append(spread(pa.array(_values(field.name, outcomes), field.type)))
     return pa.Table.from_arrays(columns, schema=schema)
 
 

@@ -71,13 +71,13 @@ def has_deliveries(connection: Connection) -> bool:
     return bool(connection.execute("SELECT 1 FROM deliveries LIMIT 1"))
 
 
-def attempts_of(connection: Connection, content_keys: Iterable[str]) -> list[PastAttempt]:
-    """Every attempt for these contents, oldest first."""
-    columns = ", ".join(_PAST)
+def attempts_of(connection: Connection, content_keys: Iterable[str], run_id: str | None = None) -> list[PastAttempt]:
+    """Every attempt for these contents, oldest first; `run_id`: of this run alone."""
+    columns, of_run = ", ".join(_PAST), "" if run_id is None else "AND run_id = ?"
     found = []
     for keys in _chunks(content_keys):
-        sql = f"SELECT {columns} FROM attempts WHERE content_key IN_LIST ORDER BY reserved_at, attempt_key"  # noqa: S608 - our own names
-        for row in connection.execute(sql, (connection.members(keys),)):
+        sql = f"SELECT {columns} FROM attempts WHERE content_key IN_LIST {of_run} ORDER BY reserved_at, attempt_key"  # noqa: S608 - our own names
+        for row in connection.execute(sql, (connection.members(keys), *([] if run_id is None else [run_id]))):
             facts = dict(zip(_PAST, row, strict=True))
             facts |= {
                 "state": AttemptState(facts["state"]),

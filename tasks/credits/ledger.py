@@ -246,9 +246,9 @@ class Ledger:
         """Whether anything was ever delivered."""
         return await self._reader.read(content.has_deliveries)
 
-    async def attempts_of(self, content_keys: Collection[str]) -> list[PastAttempt]:
-        """All attempts ever made for these contents, oldest first: the story of a row, and what was paid for it before."""
-        return await self._reader.read(lambda connection: content.attempts_of(connection, content_keys))
+    async def attempts_of(self, content_keys: Collection[str], *, run_id: str | None = None) -> list[PastAttempt]:
+        """All attempts ever made for these contents (by one run), oldest first: the story of a row, and what was paid for it before."""
+        return await self._reader.read(lambda connection: content.attempts_of(connection, content_keys, run_id))
 
     async def record_delivery(self, delivery: Delivery) -> None:
         """A finished picture is stored; the same content need never be paid again."""

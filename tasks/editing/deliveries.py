@@ -1,7 +1,7 @@
 """What earlier work delivered for the same content, and whether it is still there."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -42,23 +42,30 @@ class Deliveries:
 
     async def paid_here(self, outcomes: Sequence[Outcome]) -> dict[str, Outcome]:
         """Of rows that seem reused, those that this very run paid for before its process died: with what they cost it, by item id."""
-        keys = [one.content_key for one in outcomes if one.reused and one.content_key is not None]
+        paid = await self.paid_for({one.content_key for one in outcomes if one.reused and one.content_key is not None})
+        return {
+            one.item_id: paid_outcome(one, paid[one.item_id]) for one in outcomes if one.reused and one.item_id in paid
+        }
+
+    async def paid_for(self, keys: Collection[str]) -> dict[str, list[PastAttempt]]:
+        """What this very run has paid for these contents, in this process or before it, by item id."""
         if self._begun_before is None and keys:
             self._begun_before = bool(await self._ledger.statement(run_id=self._run_id))
         if not keys or not self._begun_before:
             return {}
         paid: dict[str, list[PastAttempt]] = defaultdict(list)
-        for past in await self._ledger.attempts_of(set(keys)):
-            if past.run_id == self._run_id and past.state is AttemptState.SETTLED:
+        for past in await self._ledger.attempts_of(keys, run_id=self._run_id):
+            if past.state is AttemptState.SETTLED:
                 paid[past.item_id].append(past)
-        return {one.item_id: _paid(one, paid[one.item_id]) for one in outcomes if one.reused and one.item_id in paid}
+        return dict(paid)
 
     def made(self, key: str) -> None:
         """This process delivered it."""
         self._own.add(key)
 
 
-def _paid(outcome: Outcome, attempts: Sequence[PastAttempt]) -> Outcome:
+def paid_outcome(outcome: Outcome, attempts: Sequence[PastAttempt]) -> Outcome:
+    """A row that seemed reused, with what this run paid for it."""
     return replace(
         outcome,
         reused=False,
