@@ -1,6 +1,6 @@
 """Results at rest: a manifest's rows with their outcomes beside them, to and from Arrow and pandas."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from manifests.schemas import OUTCOME_SCHEMA, SCHEMA_VERSION
 
 _QUALITY: Final = "quality_"
 _MICRO: Final = Decimal("0.000001")  # MONEY's scale
+_OF_THE_RUN: Final = frozenset({"run_id", "batch_id", "schema_version", "provider_pin"})
 _IF_MISSING: Final[Mapping[str, object]] = {
     "attempts": 0,
     "reused": False,
@@ -40,6 +41,11 @@ def extra_metrics(outcomes: Iterable[Outcome]) -> frozenset[str]:
     )
 
 
+def metrics_of(schema: pa.Schema) -> frozenset[str]:
+    """Names of the quality metrics that a table of outcomes or results has."""
+    return frozenset(name.removeprefix(_QUALITY) for name in schema.names if name.startswith(_QUALITY))
+
+
 def _quality_column(metric: str) -> str:
     if not (metric.isidentifier() and metric.isascii() and metric == metric.lower()):
         raise ValueError(f"'{metric}' is no metric name: use lower-case letters, digits and underscore")
@@ -59,25 +65,23 @@ def results_table(
             f"batch {rows.ref.index} has {len(ids)} rows; the {len(outcomes)} outcomes are not theirs, or in another order"
         )
     names = pa.array(batch_ids or [batch_id(run_id, rows.ref)] * len(ids), pa.string())
-    return _beside(rows.table, run_id, names, outcomes, lambda column: column)
+    return beside(rows.table, outcomes_table(outcomes), run_id, names)
 
 
-def shared_results_table(
-    table: pa.Table, outcomes: Sequence[Outcome], which: pa.Array, run_id: str, batch_ids: pa.Array
-) -> pa.Table:
-    """Rows with outcomes that many of them share: row n has `outcomes[which[n]]`, but for its item_id, and `batch_ids[n]`."""
-    return _beside(table, run_id, batch_ids, outcomes, lambda column: column.take(which))
+def outcomes_table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """What became of some items: the columns of the results beyond the items' own, their run's and their batch's."""
+    schema = outcomes_schema(extra_metrics(outcomes))
+    return pa.Table.from_arrays([pa.array(_values(one.name, outcomes), one.type) for one in schema], schema=schema)
 
 
-def _beside(
-    table: pa.Table,
-    run_id: str,
-    batch_ids: pa.Array,
-    outcomes: Sequence[Outcome],
-    spread: Callable[[pa.Array], pa.Array],
-) -> pa.Table:
-    """The columns of a manifest, and beside them those of the outcomes; `spread`: one value an outcome → one a row."""
-    schema = results_schema(table.schema, extra_metrics(outcomes))
+def outcomes_schema(extra: Iterable[str] = ()) -> pa.Schema:
+    """Of `outcomes_table`; `extra`: metrics beyond the documented ones."""
+    return pa.schema([field for field in results_schema(pa.schema([]), extra) if field.name not in _OF_THE_RUN])
+
+
+def beside(table: pa.Table, outcomes: pa.Table, run_id: str, batch_ids: pa.Array) -> pa.Table:
+    """Rows of a manifest and beside each its outcome (`outcomes_table`) and batch."""
+    schema = results_schema(table.schema, metrics_of(outcomes.schema))
     ours: dict[str, pa.Array] = {
         "run_id": pa.repeat(pa.scalar(run_id, pa.string()), len(table)),
         "batch_id": batch_ids,
@@ -91,7 +95,7 @@ def _beside(
         elif field.name in ours:
             columns.append(ours[field.name])
         else:
-            columns.append(spread(pa.array(_values(field.name, outcomes), field.type)))
+            columns.append(outcomes[field.name])
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -107,6 +111,7 @@ def _values(name: str, outcomes: Sequence[Outcome]) -> list[Any]:
 
 
 _NOTHING: Final = Decimal(0).quantize(_MICRO)
+DOCUMENTED_METRICS: Final = metrics_of(OUTCOME_SCHEMA)
 _PLAIN: Final = tuple(name for name in OUTCOME_SCHEMA.names if name in {*Outcome.__dataclass_fields__, "duration_ms"})
 
 

@@ -24,13 +24,12 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from manifests.batch_rows import BatchRows
 from manifests.errors import RunFolderError
 from manifests.items import BatchRef, batch_id
 from manifests.outcomes import Outcome
-from manifests.results import extra_metrics, outcomes_of, results_table, shared_results_table
+from manifests.results import DOCUMENTED_METRICS, beside, extra_metrics, metrics_of, outcomes_of, results_table
 from manifests.storage import StorageOptions, join, locate, publish_bytes, shown
 from manifests.stored_results import StoredResults
 from manifests.stretches import Stretches, runs_of
@@ -162,19 +161,14 @@ class RunFolder:
         """Those of the present round."""
         return Stretches(join(self._round_uri(), "stretches"), self.storage_options)
 
-    def write_stretch(
-        self, batches: Sequence[BatchRef], table: pa.Table, outcomes: Sequence[Outcome], which: NDArray[np.int64]
-    ) -> None:
-        """Record what is known of many batches, ascending, in one file, all or nothing.
-
-        `table`: their rows; row n of it has `outcomes[which[n]]`, whatever item that is of.
-        """
-        self._mark_metrics(extra_metrics(outcomes))
+    def write_stretch(self, batches: Sequence[BatchRef], table: pa.Table, outcomes: pa.Table) -> None:
+        """Record the outcomes (`results.outcomes_table`) of many batches, ascending, in one file, all or nothing. `table`: their rows."""
+        self._mark_metrics(metrics_of(outcomes.schema) - DOCUMENTED_METRICS)
         names = pa.array([batch_id(self.run_id, ref) for ref in batches], pa.string())
         lengths = [ref.length for ref in batches]
         ids = names.take(pa.array(np.repeat(np.arange(len(batches)), lengths)))
         runs = runs_of((ref.index, ref.first_row, ref.length) for ref in batches)
-        self.stretches.write(runs, shared_results_table(table, outcomes, pa.array(which), self.run_id, ids))
+        self.stretches.write(runs, beside(table, outcomes, self.run_id, ids))
 
     def part_uri(self, index: int) -> str:
         """Where the part of a batch of the present round lies."""

@@ -25,6 +25,7 @@ from tasks.credits.facts import (
     PastAttempt,
     Resolution,
     Spend,
+    StoredDelivery,
 )
 from tasks.credits.lanes import Lane
 from tasks.credits.location import database_at
@@ -242,6 +243,10 @@ class Ledger:
         """Finished pictures by their content keys."""
         return await self._reader.read(lambda connection: content.deliveries(connection, content_keys))
 
+    async def stored_deliveries(self, content_keys: Collection[str]) -> list[StoredDelivery]:
+        """The same for tens of thousands, in no order."""
+        return await self._reader.read(lambda connection: content.stored_deliveries(connection, content_keys))
+
     async def has_deliveries(self) -> bool:
         """Whether anything was ever delivered."""
         return await self._reader.read(content.has_deliveries)
@@ -262,6 +267,10 @@ class Ledger:
     async def fingerprints(self, files: Sequence[FileVersion]) -> dict[FileVersion, str]:
         """The known fingerprints of files in these versions; tens of thousands at once are fine."""
         return await self._reader.read(lambda connection: content.fingerprints(connection, files))
+
+    async def fingerprints_by_uri(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """The same for files whose `versions` are given by their addresses."""
+        return await self._reader.read(lambda connection: content.fingerprints_by_uri(connection, versions))
 
     async def remember_fingerprints(self, known: Mapping[FileVersion, str]) -> None:
         """Keep fingerprints, so that unchanged files need not be read again. Addresses are kept as hashes only."""

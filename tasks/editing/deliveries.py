@@ -1,12 +1,16 @@
 """What earlier work delivered for the same content, and whether it is still there."""
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+import pyarrow as pa
+
 from manifests.outcomes import Outcome, State
-from tasks.credits import AttemptState, Delivery, Ledger, PastAttempt
+from manifests.results import align, outcomes_schema
+from tasks.credits import AttemptState, Delivery, Ledger, PastAttempt, StoredDelivery
 from tasks.editing.storage import Storage
 
 
@@ -74,6 +78,24 @@ def paid_outcome(outcome: Outcome, attempts: Sequence[PastAttempt]) -> Outcome:
         cost_usd=sum((one.usd for one in attempts), Decimal(0)),
         remote_id=attempts[-1].remote_id,
     )
+
+
+def reused_outcomes(found: Sequence[StoredDelivery]) -> pa.Table:
+    """`results.outcomes_table` of what `reused_outcome` says of each, without an object each."""
+    columns = dict(zip(StoredDelivery._fields, zip(*found, strict=True), strict=True)) if found else {}
+    count, quality = len(found), [json.loads(one.quality) for one in found]
+    metrics = sorted(set().union(*quality))
+    facts = {
+        "state": pa.repeat(pa.scalar(str(State.SUCCEEDED)), count),
+        "output_sha256": columns.pop("sha256", ()),
+        "reused": pa.repeat(pa.scalar(value=True), count),
+        "repairs": pa.array([[]] * count, pa.list_(pa.string())),
+        **{f"quality_{name}": [one.get(name) for one in quality] for name in metrics},
+        **{name: columns.get(name, ()) for name in ("provider", "output_uri", "width", "height", "content_key")},
+    }
+    schema = outcomes_schema(metrics)
+    given = pa.schema([field for field in schema if field.name in facts])
+    return align(pa.table({name: facts[name] for name in given.names}, schema=given), schema)
 
 
 def reused_outcome(item_id: str, delivery: Delivery) -> Outcome:

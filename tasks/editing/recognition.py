@@ -1,6 +1,7 @@
 """Which rows of a block need no work: those that are no items, and those whose content was delivered before and is still there."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -10,57 +11,76 @@ from numpy.typing import NDArray
 
 from manifests.items import Item
 from manifests.outcomes import Outcome
-from manifests.results import rejection
+from manifests.results import outcomes_table, rejection
 from manifests.row_blocks import RowBlock
-from tasks.credits import Delivery
-from tasks.editing.deliveries import paid_outcome, reused_outcome
+from tasks.credits import StoredDelivery
+from tasks.editing.deliveries import paid_outcome, reused_outcome, reused_outcomes
 from tasks.editing.runtime import Runtime
 from tasks.editing.sources import item_key
 
 UNKNOWN: Final = -1
 
 
-def recognise(block: RowBlock, runtime: Runtime) -> tuple[list[Outcome], NDArray[np.int64]]:
-    """Outcomes that rows share, and of each row which one is its own, or UNKNOWN. Not for the event loop's thread."""
-    outcomes: list[Outcome] = []
-    of_kind = np.full(len(block.items) + 1, UNKNOWN)  # the last one stands for rows that are no items
-    for kind, delivery in enumerate(_deliveries(block.items, runtime)):
-        if delivery is not None:
-            of_kind[kind] = len(outcomes)
-            outcomes.append(reused_outcome(block.items[kind].item_id, delivery))
-    which = of_kind[block.kinds]
-    _tell_what_was_paid(block, outcomes, which, runtime)
-    for position, fault in block.faults.items():
-        which[position] = len(outcomes)
-        outcomes.append(rejection(fault))
-    return outcomes, which
+@dataclass(frozen=True, kw_only=True, eq=False, slots=True)
+class Recognised:
+    """What is known of a block's rows. `which`: of each row, its outcome among `reused` and then `others`, or UNKNOWN."""
+
+    reused: pa.Table  # outcomes of contents, each for any number of rows
+    others: Sequence[Outcome]  # each of one row
+    which: NDArray[np.int64]
+
+    def outcomes(self, rows: NDArray[np.bool_]) -> pa.Table:
+        """Of these rows, all of which must be known: `results.outcomes_table`, one each."""
+        which = pa.array(self.which[rows])
+        if not self.others:
+            return self.reused.take(which)
+        every = [self.reused, outcomes_table(self.others)]
+        return pa.concat_tables(every, promote_options="default").take(which)
 
 
-def _tell_what_was_paid(block: RowBlock, outcomes: list[Outcome], which: NDArray[np.int64], runtime: Runtime) -> None:
-    """Rows that this very run paid for before its process died are told with what they cost it."""
-    keys = {outcome.content_key for outcome in outcomes if outcome.content_key is not None}
-    paid = runtime.run(runtime.deliveries.paid_for(keys))
+def recognise(block: RowBlock, runtime: Runtime) -> Recognised:
+    """Ask the ledger and the stores. Not for the event loop's thread."""
+    keys = _keys(block.items, runtime)
+    found = _still_there(keys, runtime)
+    place = {delivery.content_key: number for number, delivery in enumerate(found)}
+    of_kind = np.array([*(UNKNOWN if key is None else place.get(key, UNKNOWN) for key in keys), UNKNOWN])
+    which = of_kind[block.kinds]  # the last kind stands for rows that are no items
+    own = {**_paid_here(block, found, which, runtime), **{n: rejection(fault) for n, fault in block.faults.items()}}
+    which[list(own)] = len(found) + np.arange(len(own))
+    return Recognised(reused=reused_outcomes(found), others=list(own.values()), which=which)
+
+
+def _paid_here(
+    block: RowBlock, found: Sequence[StoredDelivery], which: NDArray[np.int64], runtime: Runtime
+) -> dict[int, Outcome]:
+    """Rows that this very run paid for before its process died, by position: not reused, but at what they cost it."""
+    paid = runtime.run(runtime.deliveries.paid_for([delivery.content_key for delivery in found]))
     if not paid:
-        return
+        return {}
     ids = block.table["item_id"]
-    of_paid = pc.is_in(ids, value_set=pa.array(list(paid), pa.string()))
-    for position in pc.indices_nonzero(of_paid).to_pylist():
-        if which[position] != UNKNOWN:
-            attempts = paid[ids[position].as_py()]
-            outcomes.append(paid_outcome(outcomes[which[position]], attempts))
-            which[position] = len(outcomes) - 1
+    positions = pc.indices_nonzero(pc.is_in(ids, value_set=pa.array(list(paid), pa.string()))).to_pylist()
+    keys = {position: found[which[position]].content_key for position in positions if which[position] != UNKNOWN}
+    whole = runtime.run(runtime.ledger.delivered(set(keys.values())))
+    names = {position: ids[position].as_py() for position in keys}
+    return {
+        position: paid_outcome(reused_outcome(names[position], whole[key]), paid[names[position]])
+        for position, key in keys.items()
+    }
 
 
-def _deliveries(items: Sequence[Item], runtime: Runtime) -> list[Delivery | None]:
-    """Of each item: what was delivered for its content, if its file is still there."""
+def _still_there(keys: Sequence[str | None], runtime: Runtime) -> list[StoredDelivery]:
+    """What was delivered for these contents, where the file is still there."""
+    wanted = {key for key in keys if key is not None}
+    found = runtime.run(runtime.ledger.stored_deliveries(wanted)) if wanted else []
+    there = runtime.run(runtime.storage.look_at_many({delivery.output_uri for delivery in found}))
+    return [delivery for delivery in found if delivery.output_uri in there]
+
+
+def _keys(items: Sequence[Item], runtime: Runtime) -> list[str | None]:
+    """Content keys; None where the hash of a file is not known."""
     uris = {uri for item in items for uri in (item.image_uri, item.mask_uri, item.reference_uri) if uri is not None}
     hashes = runtime.run(runtime.sources.look_at_many(uris)) if uris else {}
-    keys = [_key(item, hashes, runtime.plan.config.output_format) for item in items]
-    wanted = {key for key in keys if key is not None}
-    found = runtime.run(runtime.ledger.delivered(wanted)) if wanted else {}
-    there = runtime.run(runtime.storage.look_at_many({delivery.output_uri for delivery in found.values()}))
-    good = {key: delivery for key, delivery in found.items() if delivery.output_uri in there}
-    return [None if key is None else good.get(key) for key in keys]
+    return [_key(item, hashes, runtime.plan.config.output_format) for item in items]
 
 
 def _key(item: Item, hashes: dict[str, str], output_format: str) -> str | None:

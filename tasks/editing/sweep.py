@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.items import BatchRef
-from manifests.outcomes import Outcome, State
+from manifests.outcomes import State
 from manifests.row_blocks import NO_ITEM
 from manifests.stored_results import StoredResults
 from tasks.editing.planned_run import PlannedRun
-from tasks.editing.recognition import UNKNOWN, recognise
+from tasks.editing.recognition import UNKNOWN, Recognised, recognise
 from tasks.editing.runtime import Runtime
 
 _FIRST: Final = 1  # batches in the first look, so that work begins at once; each further look takes eight times as many
@@ -98,23 +98,23 @@ class Sweep:
     def _write_known(self, refs: Sequence[BatchRef], begun: set[int]) -> NDArray[np.bool_]:
         """Of each batch: whether it is known as a whole, and written now."""
         block = self._plan.manifest.read_many(refs[0].index, refs[-1].index + 1)
-        outcomes, which = recognise(block, self._runtime)
-        known = _all_of_each(which != UNKNOWN, refs) & ~_all_of_each(block.kinds == NO_ITEM, refs)
+        found = recognise(block, self._runtime)
+        known = _all_of_each(found.which != UNKNOWN, refs) & ~_all_of_each(block.kinds == NO_ITEM, refs)
         known &= [ref.index not in begun for ref in refs]
         if known.any():
             rows = np.repeat(known, [ref.length for ref in refs])
             written = [ref for ref, whole in zip(refs, known.tolist(), strict=True) if whole]
-            self._plan.folder.write_stretch(written, block.table.filter(pa.array(rows)), outcomes, which[rows])
-            self._count(outcomes, which[rows])
+            table = block.table if known.all() else block.table.filter(pa.array(rows))
+            self._plan.folder.write_stretch(written, table, found.outcomes(rows))
+            self._count(found, rows)
         return known
 
-    def _count(self, outcomes: Sequence[Outcome], which: NDArray[np.int64]) -> None:
-        rows_of = np.bincount(which, minlength=len(outcomes)).tolist()
-        reused = sum(rows for outcome, rows in zip(outcomes, rows_of, strict=True) if outcome.reused)
+    def _count(self, found: Recognised, rows: NDArray[np.bool_]) -> None:
+        others = found.which[rows] - len(found.reused)
+        reused = int(np.count_nonzero(others < 0))
         self._runtime.progress.add_known(reused, reused=reused)
-        for outcome, rows in zip(outcomes, rows_of, strict=True):
-            if rows and not outcome.reused:  # these are of one row each
-                self._runtime.progress.add(outcome)
+        for number in others[others >= 0]:
+            self._runtime.progress.add(found.others[number])
 
 
 def _all_of_each(rows: NDArray[np.bool_], refs: Sequence[BatchRef]) -> NDArray[np.bool_]:
