@@ -21,7 +21,7 @@ from manifests.storage import StorageOptions
 
 BATCH_SIZE: Final = 50
 _DUPLICATES_CARRIED: Final = 100_000  # rows; more are found anew by a copy in another process
-_AT_ONCE: Final = 65_536  # rows whose duplicates are known before the whole manifest has been scanned
+_AT_ONCE: Final = 16_384  # rows whose duplicates are known before the whole manifest has been scanned
 
 
 def open_manifest(
