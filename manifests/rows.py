@@ -8,7 +8,7 @@ from manifests.error_codes import ErrorCode
 from manifests.item_ids import fault_of
 from manifests.items import Item, Operation
 
-_TEXTS: Final = ("mask_uri", "object_name", "reference_uri", "prompt", "provider")
+_TEXTS: Final = ("image_uri", "operation", "mask_uri", "object_name", "reference_uri", "prompt", "provider")
 _MOST_PIXELS: Final = 1 << 24  # no picture is wider; larger numbers are rubbish
 _SHOWN: Final = 80  # characters of a bad value in a message
 
@@ -42,25 +42,25 @@ def parse_row(values: Mapping[str, Any], *, row: int, item_id: str) -> Item | Ro
 
 def read_item(values: Mapping[str, Any], item_id: str) -> Item:
     """A row whose item_id was looked at already. UnusableRowError when another column is at fault."""
-    image_uri = _text(values, "image_uri")
+    texts = {name: _text(name, value) for name in _TEXTS if (value := values[name])}
+    image_uri = texts.pop("image_uri", None)
     if image_uri is None:
         raise UnusableRowError("image_uri is empty: give the picture's address")
     points = _points(values["points"])
     return Item(
         item_id=item_id,
         image_uri=image_uri,
-        operation=_operation(_text(values, "operation")),
+        operation=_operation(texts.pop("operation", None)),
         points=points,
         labels=_labels(values["labels"], len(points)),
         box=_box(values["box"]),
-        **{name: _text(values, name) for name in _TEXTS},
+        **texts,
     )
 
 
-def _text(values: Mapping[str, Any], name: str) -> str | None:
+def _text(name: str, value: str) -> str | None:
     """The text without surrounding blanks; None when nothing is left."""
-    text: str | None = values[name]
-    text = text.strip() if text else None
+    text = value.strip()
     if text and name != "prompt" and not text.isprintable():
         raise UnusableRowError(f"{name} {quote(text)} holds control characters: remove them")
     return text or None
@@ -86,8 +86,10 @@ def _points(value: list[list[int | None] | None] | None) -> tuple[tuple[int, int
 
 
 def _labels(value: list[int | None] | None, points: int) -> tuple[int, ...]:
-    labels = tuple(value or ())
-    if labels and len(labels) != points:
+    if not value:
+        return ()
+    labels = tuple(value)
+    if len(labels) != points:
         raise UnusableRowError(
             f"labels has {len(labels)} entries for {points} points: give one a point, or none at all"
         )
