@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -35,21 +36,47 @@ def content_key(
     """Identity of the work that an item asks for: `c1-` and 64 hex digits.
 
     Made of the files' bytes (SHA-256, hex), not of their addresses, and of all that changes the delivered picture; neither
-    item_id, run nor provider is part of it. Points without labels are the same work as points that are all labelled 1.
+    item_id, run nor provider is part of it. The digest is that of the facts as JSON, keys in alphabetical order. Points without labels are the same work as points that are all labelled 1.
     """
-    facts = {
-        "image": image_sha256.lower(),
-        "mask": mask_sha256.lower() if mask_sha256 else None,
-        "reference": reference_sha256.lower() if reference_sha256 else None,
+    box_text, labels_text, between = _wishes(
+        operation,
+        tuple(tuple(map(int, point)) for point in points),
+        tuple(map(int, labels or [1] * len(points))),
+        tuple(map(int, box)) if box else None,
+        object_name or None,
+        prompt or None,
+        output_format,
+    )
+    image, mask, reference = map(_hex_json, (image_sha256, mask_sha256, reference_sha256))
+    text = (
+        f'{{"box":{box_text},"image":{image},"labels":{labels_text},"mask":{mask},{between},"reference":{reference}}}'
+    )
+    return _CONTENT + hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1024)  # millions of rows ask for the same in other pictures
+def _wishes(
+    operation: Operation,
+    points: tuple[tuple[int, ...], ...],
+    labels: tuple[int, ...],
+    box: tuple[int, ...] | None,
+    object_name: str | None,
+    prompt: str | None,
+    output_format: str,
+) -> tuple[str, str, str]:
+    """What a content key's JSON says beside the files: the box, the labels, and all that stands between mask and reference."""
+    between = {
+        "object_name": object_name,
         "operation": str(operation),
-        "points": [list(map(int, point)) for point in points],
-        "labels": list(map(int, labels or [1] * len(points))),
-        "box": list(map(int, box)) if box else None,
-        "object_name": object_name or None,
-        "prompt": prompt or None,
         "output_format": output_format,
+        "points": points,
+        "prompt": prompt,
     }
-    return _CONTENT + _digest(facts)
+    return _json(box), _json(labels), _json(between)[1:-1]
+
+
+def _hex_json(sha256: str | None) -> str:
+    return f'"{sha256.lower()}"' if sha256 else "null"
 
 
 def attempt_key(content: str, provider: str, try_number: int) -> str:
@@ -71,5 +98,8 @@ def new_run_id(manifest_uri: str, now: datetime) -> str:
 
 
 def _digest(facts: object) -> str:
-    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_json(facts).encode()).hexdigest()
+
+
+def _json(facts: object) -> str:
+    return json.dumps(facts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import groupby, islice
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,10 +35,9 @@ def merge_results(folder: RunFolder, manifest: Manifest, *, unfinished: Callable
     """
     _require_same_size(folder, manifest)
     schema = _schema(folder, manifest)
+    pa.default_memory_pool().release_unused()  # what reading and recognising the rows has left
     with published_file(folder.results_uri, folder.storage_options) as path:
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for table in _regrouped(_tables(folder, manifest, schema, unfinished), _group_lengths(manifest)):
-                writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+        _write(path, schema, _regrouped(_tables(folder, manifest, schema, unfinished), _group_lengths(manifest)))
         written = int(pq.read_metadata(path).num_rows)
         if written != manifest.row_count:
             raise RunFolderError(
@@ -47,6 +47,13 @@ def merge_results(folder: RunFolder, manifest: Manifest, *, unfinished: Callable
             sync_to_disk(path)
     folder.forget_parts()
     return written
+
+
+def _write(path: Path, schema: pa.Schema, tables: Iterator[pa.Table]) -> None:
+    """A row group a table. The writer, which holds the footer of millions of rows, is gone before that is read."""
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
 
 
 def _require_same_size(folder: RunFolder, manifest: Manifest) -> None:

@@ -3,39 +3,25 @@
 import bisect
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
+from manifests.batch_rows import BatchRows, Repeated, batch_rows
 from manifests.duplicates import Duplicates, find_duplicates
-from manifests.error_codes import ErrorCode
 from manifests.errors import ManifestError
-from manifests.item_ids import derived_id
-from manifests.items import BatchRef, Item
+from manifests.items import BatchRef
 from manifests.layout import Layout, discover
+from manifests.row_blocks import RowBlock, row_block
 from manifests.row_groups import RowGroupReader, Rows
-from manifests.rows import RowFault, parse_row, quote
 from manifests.schemas import MANIFEST_SCHEMA
 from manifests.storage import StorageOptions
 
 BATCH_SIZE: Final = 50
 _DUPLICATES_CARRIED: Final = 100_000  # rows; more are found anew by a copy in another process
-_AT_ONCE: Final = 65_536  # rows whose duplicates are known before the whole manifest has been scanned
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BatchRows:
-    """The rows of one batch. `table`: our columns (item_id filled), then the foreign ones, types and nulls intact.
-
-    `items` has one entry a row: the item, or the fault that keeps the row from being one.
-    """
-
-    ref: BatchRef
-    table: pa.Table
-    items: tuple[Item | RowFault, ...]
+_AT_ONCE: Final = 16_384  # rows whose duplicates are known before the whole manifest has been scanned
 
 
 def open_manifest(
@@ -135,10 +121,32 @@ class Manifest:
         for index in range(start, self.batch_count if stop is None else min(stop, self.batch_count)):
             yield self.batch(index)
 
+    def row_numbers(self, start: int, stop: int) -> range:
+        """The rows of the batches from `start` up to `stop`, counted from the start of the manifest."""
+        first, last = (
+            self.batch(number).first_row if number < self.batch_count else self.row_count for number in (start, stop)
+        )
+        return range(first, last)
+
     def read(self, ref: BatchRef) -> BatchRows:
         """The rows of a batch, and nothing of its neighbours but what shares their pages."""
         rows = self._reader.rows(self._files[ref.file_uri], ref.row_group, ref.offset, ref.length)
-        return _batch_rows(ref, rows, self._duplicates_for(ref).within(ref.first_row, ref.length))
+        return batch_rows(ref, rows, self._duplicates_for(ref.first_row, ref.length))
+
+    def read_many(self, start: int, stop: int) -> RowBlock:
+        """The rows of the batches from `start` up to `stop` (at least one), as columns."""
+        numbers = self.row_numbers(start, stop)
+        rows = Rows.joined(list(self._rows(numbers.start, len(numbers))))
+        return row_block(numbers.start, rows, self._duplicates_for(numbers.start, len(numbers)))
+
+    def _rows(self, first: int, length: int) -> Iterator[Rows]:
+        """Row group by row group."""
+        while length:
+            group = bisect.bisect_right(self._rows_before, first) - 1
+            file, number = self._groups[group]
+            taken = min(length, self._rows_before[group + 1] - first)
+            yield self._reader.rows(file, number, first - self._rows_before[group], taken)
+            first, length = first + taken, length - taken
 
     def stream(self, names: Sequence[str]) -> Iterator[Rows]:
         """Some of our columns, from the first row to the last, a few thousand rows at a time, keeping none."""
@@ -157,13 +165,13 @@ class Manifest:
         """Take what another worker has found, instead of scanning again."""
         self._duplicates = duplicates
 
-    def _duplicates_for(self, ref: BatchRef) -> Duplicates:
-        """What is needed for this batch: only earlier rows matter, so the first batches need not wait for the whole scan."""
-        if self._duplicates is not None or ref.first_row + ref.length > _AT_ONCE:
-            return self._duplicates or self.duplicate_rows()
-        if self._first_duplicates is None:
-            self._first_duplicates = self._scan_duplicates(_AT_ONCE)
-        return self._first_duplicates
+    def _duplicates_for(self, first_row: int, length: int) -> Repeated:
+        """Of these rows. Only earlier rows matter, so the first need not wait for the whole scan."""
+        if self._duplicates is None and first_row + length <= _AT_ONCE:
+            if self._first_duplicates is None:
+                self._first_duplicates = self._scan_duplicates(_AT_ONCE)
+            return self._first_duplicates.within(first_row, length)
+        return self.duplicate_rows().within(first_row, length)
 
     def _scan_duplicates(self, most: int) -> Duplicates:
         complete = all(file.ids_are_complete for file in self._layout.files)
@@ -182,33 +190,3 @@ class Manifest:
                 row += len(rows.table)
                 if row >= most:
                     return
-
-
-def _batch_rows(ref: BatchRef, rows: Rows, repeated: dict[int, tuple[int, int]]) -> BatchRows:
-    ids: list[str] = []
-    items: list[Item | RowFault] = []
-    for index, values in enumerate(rows.table.select(MANIFEST_SCHEMA.names).to_pylist()):
-        row = ref.first_row + index
-        first, nth = repeated.get(row, (row, 1))
-        item_id = values["item_id"] or derived_id(values, nth)
-        ids.append(item_id)
-        if index in rows.faults:
-            items.append(_cast_fault(row, item_id, *rows.faults[index]))
-        elif nth > 1 and values["item_id"]:
-            items.append(_duplicate(row, item_id, first))
-        else:
-            items.append(parse_row(values, row=row, item_id=item_id))
-    table = rows.table.set_column(0, rows.table.schema.field(0), pa.array(ids, pa.string()))
-    return BatchRows(ref=ref, table=table, items=tuple(items))
-
-
-def _cast_fault(row: int, item_id: str, column: str, reason: str) -> RowFault:
-    message = (
-        f"row {row} (item {quote(item_id)}): {column} cannot be read as {MANIFEST_SCHEMA.field(column).type}: {reason}"
-    )
-    return RowFault(row=row, item_id=item_id, code=ErrorCode.ROW_INVALID, message=message)
-
-
-def _duplicate(row: int, item_id: str, first: int) -> RowFault:
-    message = f"row {row}: item_id {quote(item_id)} is that of row {first} already: give each row its own"
-    return RowFault(row=row, item_id=item_id, code=ErrorCode.DUPLICATE_ITEM_ID, message=message)

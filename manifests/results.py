@@ -6,15 +6,16 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from manifests.batch_rows import BatchRows
 from manifests.error_codes import ErrorCode
 from manifests.items import batch_id
 from manifests.outcomes import Outcome, State
-from manifests.reader import BatchRows
 from manifests.rows import RowFault
 from manifests.schemas import OUTCOME_SCHEMA, SCHEMA_VERSION
 
 _QUALITY: Final = "quality_"
 _MICRO: Final = Decimal("0.000001")  # MONEY's scale
+_OF_THE_RUN: Final = frozenset({"run_id", "batch_id", "schema_version", "provider_pin"})
 _IF_MISSING: Final[Mapping[str, object]] = {
     "attempts": 0,
     "reused": False,
@@ -40,6 +41,11 @@ def extra_metrics(outcomes: Iterable[Outcome]) -> frozenset[str]:
     )
 
 
+def metrics_of(schema: pa.Schema) -> frozenset[str]:
+    """Names of the quality metrics that a table of outcomes or results has."""
+    return frozenset(name.removeprefix(_QUALITY) for name in schema.names if name.startswith(_QUALITY))
+
+
 def _quality_column(metric: str) -> str:
     if not (metric.isidentifier() and metric.isascii() and metric == metric.lower()):
         raise ValueError(f"'{metric}' is no metric name: use lower-case letters, digits and underscore")
@@ -58,20 +64,38 @@ def results_table(
         raise ValueError(
             f"batch {rows.ref.index} has {len(ids)} rows; the {len(outcomes)} outcomes are not theirs, or in another order"
         )
-    schema = results_schema(rows.table.schema, extra_metrics(outcomes))
-    shared = {
-        "run_id": [run_id] * len(ids),
-        "batch_id": batch_ids or [batch_id(run_id, rows.ref)] * len(ids),
-        "schema_version": [SCHEMA_VERSION] * len(ids),
+    names = pa.array(batch_ids or [batch_id(run_id, rows.ref)] * len(ids), pa.string())
+    return beside(rows.table, outcomes_table(outcomes), run_id, names)
+
+
+def outcomes_table(outcomes: Sequence[Outcome]) -> pa.Table:
+    """What became of some items: the columns of the results beyond the items' own, their run's and their batch's."""
+    schema = outcomes_schema(extra_metrics(outcomes))
+    return pa.Table.from_arrays([pa.array(_values(one.name, outcomes), one.type) for one in schema], schema=schema)
+
+
+def outcomes_schema(extra: Iterable[str] = ()) -> pa.Schema:
+    """Of `outcomes_table`; `extra`: metrics beyond the documented ones."""
+    return pa.schema([field for field in results_schema(pa.schema([]), extra) if field.name not in _OF_THE_RUN])
+
+
+def beside(table: pa.Table, outcomes: pa.Table, run_id: str, batch_ids: pa.Array) -> pa.Table:
+    """Rows of a manifest and beside each its outcome (`outcomes_table`) and batch."""
+    schema = results_schema(table.schema, metrics_of(outcomes.schema))
+    ours: dict[str, pa.Array] = {
+        "run_id": pa.repeat(pa.scalar(run_id, pa.string()), len(table)),
+        "batch_id": batch_ids,
+        "schema_version": pa.repeat(pa.scalar(SCHEMA_VERSION, pa.int32()), len(table)),
+        "provider_pin": table["provider"],
     }
     columns = []
     for field in schema:
-        if field.name in rows.table.schema.names and field.name != "provider":
-            columns.append(rows.table[field.name])
-        elif field.name == "provider_pin":
-            columns.append(rows.table["provider"])
+        if field.name in table.schema.names and field.name != "provider":
+            columns.append(table[field.name])
+        elif field.name in ours:
+            columns.append(ours[field.name])
         else:
-            columns.append(pa.array(shared.get(field.name) or _values(field.name, outcomes), field.type))
+            columns.append(outcomes[field.name])
     return pa.Table.from_arrays(columns, schema=schema)
 
 
@@ -87,6 +111,7 @@ def _values(name: str, outcomes: Sequence[Outcome]) -> list[Any]:
 
 
 _NOTHING: Final = Decimal(0).quantize(_MICRO)
+DOCUMENTED_METRICS: Final = metrics_of(OUTCOME_SCHEMA)
 _PLAIN: Final = tuple(name for name in OUTCOME_SCHEMA.names if name in {*Outcome.__dataclass_fields__, "duration_ms"})
 
 

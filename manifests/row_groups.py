@@ -2,8 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -36,6 +37,19 @@ class Rows:
         """A stretch of them, `faults` renumbered."""
         inside = {row - offset: fault for row, fault in self.faults.items() if offset <= row < offset + length}
         return Rows(table=self.table.slice(offset, length), faults=inside)
+
+    @classmethod
+    def joined(cls, several: Sequence["Rows"]) -> "Rows":
+        """One after the other."""
+        if len(several) == 1:
+            return several[0]
+        starts = accumulate((len(rows.table) for rows in several), initial=0)
+        faults = {
+            start + row: fault
+            for start, rows in zip(starts, several, strict=False)
+            for row, fault in rows.faults.items()
+        }
+        return cls(table=pa.concat_tables([rows.table for rows in several]), faults=faults)
 
 
 class _Cursor:
@@ -100,12 +114,7 @@ class RowGroupReader:
             size = self._cursor(source, row_group).size
             first, last = offset // size, (offset + length - 1) // size
             windows = [self._window(source, row_group, number) for number in range(first, last + 1)]
-        start = offset - first * size
-        if len(windows) == 1:
-            return windows[0].slice(start, length)
-        faults = {n * size + row: fault for n, window in enumerate(windows) for row, fault in window.faults.items()}
-        whole = Rows(table=pa.concat_tables([window.table for window in windows]), faults=faults)
-        return whole.slice(start, length)
+        return Rows.joined(windows).slice(offset - first * size, length)
 
     def stream(self, source: ManifestFile, row_group: int) -> Iterator[Rows]:
         """A whole row group, a few thousand rows at a time, keeping none."""

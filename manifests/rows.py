@@ -8,7 +8,7 @@ from manifests.error_codes import ErrorCode
 from manifests.item_ids import fault_of
 from manifests.items import Item, Operation
 
-_TEXTS: Final = ("mask_uri", "object_name", "reference_uri", "prompt", "provider")
+_TEXTS: Final = ("image_uri", "operation", "mask_uri", "object_name", "reference_uri", "prompt", "provider")
 _MOST_PIXELS: Final = 1 << 24  # no picture is wider; larger numbers are rubbish
 _SHOWN: Final = 80  # characters of a bad value in a message
 
@@ -23,7 +23,7 @@ class RowFault:
     message: str
 
 
-class _UnusableError(Exception):
+class UnusableRowError(Exception):
     """Names the column and what was expected."""
 
 
@@ -34,34 +34,35 @@ def parse_row(values: Mapping[str, Any], *, row: int, item_id: str) -> Item | Ro
         message = f"row {row}: item_id {quote(item_id)} cannot name a file: {unsafe}"
         return RowFault(row=row, item_id=item_id, code=ErrorCode.UNSAFE_ITEM_ID, message=message)
     try:
-        return _item(values, item_id)
-    except _UnusableError as fault:
+        return read_item(values, item_id)
+    except UnusableRowError as fault:
         message = f"row {row} (item {item_id}): {fault}"
         return RowFault(row=row, item_id=item_id, code=ErrorCode.ROW_INVALID, message=message)
 
 
-def _item(values: Mapping[str, Any], item_id: str) -> Item:
-    image_uri = _text(values, "image_uri")
+def read_item(values: Mapping[str, Any], item_id: str) -> Item:
+    """A row whose item_id was looked at already. UnusableRowError when another column is at fault."""
+    texts = {name: _text(name, value) for name in _TEXTS if (value := values[name])}
+    image_uri = texts.pop("image_uri", None)
     if image_uri is None:
-        raise _UnusableError("image_uri is empty: give the picture's address")
+        raise UnusableRowError("image_uri is empty: give the picture's address")
     points = _points(values["points"])
     return Item(
         item_id=item_id,
         image_uri=image_uri,
-        operation=_operation(_text(values, "operation")),
+        operation=_operation(texts.pop("operation", None)),
         points=points,
         labels=_labels(values["labels"], len(points)),
         box=_box(values["box"]),
-        **{name: _text(values, name) for name in _TEXTS},
+        **texts,
     )
 
 
-def _text(values: Mapping[str, Any], name: str) -> str | None:
+def _text(name: str, value: str) -> str | None:
     """The text without surrounding blanks; None when nothing is left."""
-    text: str | None = values[name]
-    text = text.strip() if text else None
+    text = value.strip()
     if text and name != "prompt" and not text.isprintable():
-        raise _UnusableError(f"{name} {quote(text)} holds control characters: remove them")
+        raise UnusableRowError(f"{name} {quote(text)} holds control characters: remove them")
     return text or None
 
 
@@ -72,24 +73,28 @@ def _operation(text: str | None) -> Operation:
         return Operation(text)
     except ValueError:
         known = " or ".join(Operation)
-        raise _UnusableError(f"operation {quote(text)} is unknown: write {known}, or leave it empty") from None
+        raise UnusableRowError(f"operation {quote(text)} is unknown: write {known}, or leave it empty") from None
 
 
 def _points(value: list[list[int | None] | None] | None) -> tuple[tuple[int, int], ...]:
     points = []
     for point in value or ():
         if point is None or len(point) != 2 or not all(map(_is_pixel, point)):
-            raise _UnusableError(f"points holds {quote(point)}: each point is [x, y], whole pixels from 0")
+            raise UnusableRowError(f"points holds {quote(point)}: each point is [x, y], whole pixels from 0")
         points.append((int(point[0] or 0), int(point[1] or 0)))
     return tuple(points)
 
 
 def _labels(value: list[int | None] | None, points: int) -> tuple[int, ...]:
-    labels = tuple(value or ())
-    if labels and len(labels) != points:
-        raise _UnusableError(f"labels has {len(labels)} entries for {points} points: give one a point, or none at all")
+    if not value:
+        return ()
+    labels = tuple(value)
+    if len(labels) != points:
+        raise UnusableRowError(
+            f"labels has {len(labels)} entries for {points} points: give one a point, or none at all"
+        )
     if any(label not in (0, 1) for label in labels):
-        raise _UnusableError(f"labels is {quote(list(labels))}: each is 1 (object) or 0 (background)")
+        raise UnusableRowError(f"labels is {quote(list(labels))}: each is 1 (object) or 0 (background)")
     return tuple(int(label or 0) for label in labels)
 
 
@@ -97,10 +102,10 @@ def _box(value: list[int | None] | None) -> tuple[int, int, int, int] | None:
     if not value:
         return None
     if len(value) != 4 or not all(map(_is_pixel, value)):
-        raise _UnusableError(f"box is {quote(value)}: write [x1, y1, x2, y2], whole pixels from 0")
+        raise UnusableRowError(f"box is {quote(value)}: write [x1, y1, x2, y2], whole pixels from 0")
     x1, y1, x2, y2 = (int(number or 0) for number in value)
     if x2 <= x1 or y2 <= y1:
-        raise _UnusableError(f"box is {value}: x2 must be larger than x1, and y2 than y1")
+        raise UnusableRowError(f"box is {value}: x2 must be larger than x1, and y2 than y1")
     return x1, y1, x2, y2
 
 

@@ -21,13 +21,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.batch_rows import BatchRows
 from manifests.errors import RunFolderError
+from manifests.items import BatchRef, batch_id
 from manifests.outcomes import Outcome
-from manifests.reader import BatchRows
-from manifests.results import extra_metrics, outcomes_of, results_table
+from manifests.results import DOCUMENTED_METRICS, beside, extra_metrics, metrics_of, outcomes_of, results_table
 from manifests.storage import StorageOptions, join, locate, publish_bytes, shown
 from manifests.stored_results import StoredResults
 from manifests.stretches import Stretches, runs_of
@@ -159,12 +161,14 @@ class RunFolder:
         """Those of the present round."""
         return Stretches(join(self._round_uri(), "stretches"), self.storage_options)
 
-    def write_stretch(self, batches: Sequence[BatchRows], outcomes: Sequence[Sequence[Outcome]]) -> None:
-        """Record the outcomes of many batches, ascending, in one file, all or nothing."""
-        self._mark_metrics(frozenset().union(*map(extra_metrics, outcomes)))
-        tables = [results_table(rows, known, self.run_id) for rows, known in zip(batches, outcomes, strict=True)]
-        runs = runs_of((rows.ref.index, rows.ref.first_row, rows.ref.length) for rows in batches)
-        self.stretches.write(runs, pa.concat_tables(tables, promote_options="default"))
+    def write_stretch(self, batches: Sequence[BatchRef], table: pa.Table, outcomes: pa.Table) -> None:
+        """Record the outcomes (`results.outcomes_table`) of many batches, ascending, in one file, all or nothing. `table`: their rows."""
+        self._mark_metrics(metrics_of(outcomes.schema) - DOCUMENTED_METRICS)
+        names = pa.array([batch_id(self.run_id, ref) for ref in batches], pa.string())
+        lengths = [ref.length for ref in batches]
+        ids = names.take(pa.array(np.repeat(np.arange(len(batches)), lengths)))
+        runs = runs_of((ref.index, ref.first_row, ref.length) for ref in batches)
+        self.stretches.write(runs, beside(table, outcomes, self.run_id, ids))
 
     def part_uri(self, index: int) -> str:
         """Where the part of a batch of the present round lies."""

@@ -9,6 +9,8 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import Final
 
@@ -16,9 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.errors import RunFolderError
+from manifests.layout import open_parquet
 from manifests.storage import StorageOptions, join, locate, publish_bytes, shown
 
 _NAME: Final = re.compile(r"(\d+)-(\d+)\.parquet")
+_FOOTERS_AT_ONCE: Final = 8
 _RUNS: Final = b"cleanplate.runs"
 
 
@@ -50,18 +54,16 @@ class Stretches:
 
     def covered(self, start: int, stop: int) -> Iterator[range]:
         """Numbers of the batches from `start` to `stop` that stand in a stretch, ascending; reads footers alone."""
-        for name in self._names(start, stop):
-            with self._open(name) as file:
-                for run in self._runs(name, file):
-                    inside = range(max(run.start, start), min(run.stop, stop))
-                    if inside:
-                        yield inside
+        with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
+            for runs in pool.map(self._footer, self._names(start, stop)):
+                inside = (range(max(run.start, start), min(run.stop, stop)) for run in runs)
+                yield from filter(None, inside)
 
     def tables(self) -> Iterator[tuple[Run, pa.Table]]:
         """Every run with its rows, ascending; one file in memory at a time."""
         for name in self._names(0, 1 << 62):
-            with self._open(name) as file:
-                runs, table = self._runs(name, file), file.read()
+            with self._readable(name), self._open(name) as file:
+                runs, table = self._runs(name, file), file.read(use_threads=False)
             if len(table) != sum(run.rows for run in runs):
                 raise RunFolderError(
                     f"{shown(join(self._uri, name))}: is damaged: remove it, and its rows are looked up again"
@@ -81,10 +83,18 @@ class Stretches:
         spans = ((int(match[1]), int(match[2]), match[0]) for name in found if (match := _NAME.fullmatch(name)))
         return [name for first, last, name in sorted(spans) if first < stop and last > start]
 
+    def _footer(self, name: str) -> list[Run]:
+        with self._readable(name), open_parquet(join(self._uri, name), self._options) as file:
+            return self._runs(name, file)
+
     def _open(self, name: str) -> pq.ParquetFile:
         fs, path = locate(join(self._uri, name), self._options)
+        return pq.ParquetFile(pa.BufferReader(fs.cat_file(path)))
+
+    @contextmanager
+    def _readable(self, name: str) -> Iterator[None]:
         try:
-            return pq.ParquetFile(pa.BufferReader(fs.cat_file(path)))
+            yield
         except (pa.ArrowException, OSError) as error:
             raise RunFolderError(
                 f"{shown(join(self._uri, name))}: is damaged: remove it, and its rows are looked up again ({error})"

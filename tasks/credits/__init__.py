@@ -16,6 +16,7 @@ from tasks.credits.facts import (
     PastAttempt,
     Resolution,
     Spend,
+    StoredDelivery,
 )
 from tasks.credits.ledger import Ledger
 from tasks.credits.reservation import Reservation
@@ -46,5 +47,6 @@ __all__ = [
     "Resolution",
     "Spend",
     "StatementLine",
+    "StoredDelivery",
     "SystemClock",
 ]

@@ -3,18 +3,19 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from tasks.credits.books import Books
 from tasks.credits.clock import moment
 from tasks.credits.database import Connection
 from tasks.credits.errors import LedgerMisuse
-from tasks.credits.facts import AttemptState, Callback, Delivery, FileVersion, PastAttempt
+from tasks.credits.facts import AttemptState, Callback, Delivery, FileVersion, PastAttempt, StoredDelivery
 from tasks.credits.money import from_nano, to_nano
 from tasks.credits.records import DELIVERY_COLUMNS
 from tasks.credits.redaction import payload_without_secrets
 
+T = TypeVar("T")
 AT_ONCE: Final = 20_000  # keys in one statement
 _PAST: Final = tuple(PastAttempt.__dataclass_fields__)
 _SIGNING: Final = frozenset(
@@ -66,18 +67,25 @@ def deliveries(connection: Connection, content_keys: Iterable[str]) -> dict[str,
     return found
 
 
+def stored_deliveries(connection: Connection, content_keys: Iterable[str]) -> list[StoredDelivery]:
+    """Those that are known, as the books have them; for tens of thousands."""
+    sql = f"SELECT {', '.join(StoredDelivery._fields)} FROM deliveries WHERE content_key IN_LIST"  # noqa: S608 - our own names
+    chunks = (connection.execute(sql, (connection.members(keys),)) for keys in _chunks(content_keys))
+    return [StoredDelivery._make(row) for rows in chunks for row in rows]
+
+
 def has_deliveries(connection: Connection) -> bool:
     """Whether there are any."""
     return bool(connection.execute("SELECT 1 FROM deliveries LIMIT 1"))
 
 
-def attempts_of(connection: Connection, content_keys: Iterable[str]) -> list[PastAttempt]:
-    """Every attempt for these contents, oldest first."""
-    columns = ", ".join(_PAST)
+def attempts_of(connection: Connection, content_keys: Iterable[str], run_id: str | None = None) -> list[PastAttempt]:
+    """Every attempt for these contents, oldest first; `run_id`: of this run alone."""
+    columns, of_run = ", ".join(_PAST), "" if run_id is None else "AND run_id = ?"
     found = []
     for keys in _chunks(content_keys):
-        sql = f"SELECT {columns} FROM attempts WHERE content_key IN_LIST ORDER BY reserved_at, attempt_key"  # noqa: S608 - our own names
-        for row in connection.execute(sql, (connection.members(keys),)):
+        sql = f"SELECT {columns} FROM attempts WHERE content_key IN_LIST {of_run} ORDER BY reserved_at, attempt_key"  # noqa: S608 - our own names
+        for row in connection.execute(sql, (connection.members(keys), *([] if run_id is None else [run_id]))):
             facts = dict(zip(_PAST, row, strict=True))
             facts |= {
                 "state": AttemptState(facts["state"]),
@@ -91,8 +99,16 @@ def attempts_of(connection: Connection, content_keys: Iterable[str]) -> list[Pas
 
 def fingerprints(connection: Connection, files: Sequence[FileVersion]) -> dict[FileVersion, str]:
     """Those that are known. Addresses are kept as hashes only: they may be signed."""
-    by_key = {_file_key(file): file for file in files}
-    found: dict[FileVersion, str] = {}
+    return _fingerprints(connection, {_file_key(file.uri, file.version): file for file in files})
+
+
+def fingerprints_by_uri(connection: Connection, versions: Mapping[str, str]) -> dict[str, str]:
+    """The same for files whose `versions` are given by their addresses."""
+    return _fingerprints(connection, {_file_key(uri, version): uri for uri, version in versions.items()})
+
+
+def _fingerprints(connection: Connection, by_key: Mapping[str, T]) -> dict[T, str]:
+    found: dict[T, str] = {}
     for keys in _chunks(by_key):
         sql = "SELECT file_key, fingerprint FROM fingerprints WHERE file_key IN_LIST"
         for key, fingerprint in connection.execute(sql, (connection.members(keys),)):
@@ -102,7 +118,7 @@ def fingerprints(connection: Connection, files: Sequence[FileVersion]) -> dict[F
 
 def remember_fingerprints(books: Books, known: Mapping[FileVersion, str]) -> None:
     """A file of this version has this fingerprint."""
-    rows = [(_file_key(file), fingerprint, books.now) for file, fingerprint in known.items()]
+    rows = [(_file_key(file.uri, file.version), fingerprint, books.now) for file, fingerprint in known.items()]
     conflict = "ON CONFLICT (file_key) DO UPDATE SET fingerprint = excluded.fingerprint, seen_at = excluded.seen_at"
     if rows:
         books.connection.insert("fingerprints", ("file_key", "fingerprint", "seen_at"), rows, conflict)
@@ -142,8 +158,8 @@ def callback_payload(payload_json: str) -> str:
         raise LedgerMisuse(f"a callback's payload must be JSON: {error}") from None
 
 
-def _file_key(file: FileVersion) -> str:
-    return hashlib.sha256(f"{file.uri}\0{file.version}".encode()).hexdigest()
+def _file_key(uri: str, version: str) -> str:
+    return hashlib.sha256(f"{uri}\0{version}".encode()).hexdigest()
 
 
 def _chunks(keys: Iterable[str]) -> Iterable[list[str]]:

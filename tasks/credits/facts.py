@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from tasks.config.limits import RateLimit
 from tasks.config.providers import ProviderSettings
@@ -114,6 +115,18 @@ class Delivery:
     credits: Decimal = Decimal(0)  # what it cost when it was made
     usd: Decimal = Decimal(0)
     quality: Mapping[str, float] = field(default_factory=dict)  # metric name without "quality_" → value
+
+
+class StoredDelivery(NamedTuple):
+    """What is needed to deliver a picture again, as it stands in the books: cheap where there are millions."""
+
+    content_key: str
+    output_uri: str
+    sha256: str
+    width: int  # pixels
+    height: int
+    provider: str
+    quality: str  # JSON
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,6 +26,7 @@ from tasks.credits.facts import (
     PastAttempt,
     Resolution,
     Spend,
+    StoredDelivery,
 )
 from tasks.credits.lanes import Lane
 from tasks.credits.location import database_at
@@ -243,13 +244,17 @@ class Ledger:
         """Finished pictures by their content keys."""
         return await self._reader.read(lambda connection: content.deliveries(connection, content_keys))
 
+    async def stored_deliveries(self, content_keys: Collection[str]) -> list[StoredDelivery]:
+        """The same for tens of thousands, in no order."""
+        return await self._reader.read(lambda connection: content.stored_deliveries(connection, content_keys))
+
     async def has_deliveries(self) -> bool:
         """Whether anything was ever delivered."""
         return await self._reader.read(content.has_deliveries)
 
-    async def attempts_of(self, content_keys: Collection[str]) -> list[PastAttempt]:
-        """All attempts ever made for these contents, oldest first: the story of a row, and what was paid for it before."""
-        return await self._reader.read(lambda connection: content.attempts_of(connection, content_keys))
+    async def attempts_of(self, content_keys: Collection[str], *, run_id: str | None = None) -> list[PastAttempt]:
+        """All attempts ever made for these contents (by one run), oldest first: the story of a row, and what was paid for it before."""
+        return await self._reader.read(lambda connection: content.attempts_of(connection, content_keys, run_id))
 
     async def attempts_by_content(self, content_keys: Collection[str]) -> dict[str, list[PastAttempt]]:
         """The same for each content that has any."""
@@ -270,6 +275,10 @@ class Ledger:
     async def fingerprints(self, files: Sequence[FileVersion]) -> dict[FileVersion, str]:
         """The known fingerprints of files in these versions; tens of thousands at once are fine."""
         return await self._reader.read(lambda connection: content.fingerprints(connection, files))
+
+    async def fingerprints_by_uri(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """The same for files whose `versions` are given by their addresses."""
+        return await self._reader.read(lambda connection: content.fingerprints_by_uri(connection, versions))
 
     async def remember_fingerprints(self, known: Mapping[FileVersion, str]) -> None:
         """Keep fingerprints, so that unchanged files need not be read again. Addresses are kept as hashes only."""

@@ -68,11 +68,7 @@ def _row_count(config: CleanupConfig, manifest: Manifest) -> int:
     if config.stretch is None:
         return manifest.row_count
     numbers = config.stretch.batches(manifest.batch_count)
-    first_rows = [
-        manifest.batch(number).first_row if number < manifest.batch_count else manifest.row_count
-        for number in (numbers.start, numbers.stop)
-    ]
-    return first_rows[1] - first_rows[0]
+    return len(manifest.row_numbers(numbers.start, numbers.stop))
 
 
 def _same_manifest(folder: RunFolder, config: CleanupConfig) -> None:

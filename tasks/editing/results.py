@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pyarrow as pa
+
 from manifests.error_codes import ErrorCode
 from manifests.items import Item
 from manifests.merge import merge_results
@@ -18,6 +20,7 @@ def join_results(plan: PlannedRun, expected: Expected | None = None) -> RunSumma
     merge_results(plan.folder, plan.manifest, unfinished=_not_begun)
     summary = replace(summarise(plan.folder, plan.config.manifest), plan=expected)
     write_summary(plan.folder, summary)
+    pa.default_memory_pool().release_unused()  # the report is made in this process
     return summary
 
 

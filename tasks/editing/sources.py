@@ -102,9 +102,8 @@ class SourceReader:
     async def look_at_many(self, uris: Collection[str]) -> dict[str, str]:
         """Hashes of the files that the ledger knows in their present versions, where the versions can be had cheaply."""
         facts = await self._storage.look_at_many(uris)
-        versions = [FileVersion(uri=uri, version=one.version) for uri, one in facts.items() if one.version is not None]
-        known = await self._ledger.fingerprints(versions) if versions else {}
-        return {file.uri: sha256 for file, sha256 in known.items()}
+        versions = {uri: one.version for uri, one in facts.items() if one.version is not None}
+        return await self._ledger.fingerprints_by_uri(versions) if versions else {}
 
     async def _known(self, found: Sequence[Sources | SourceError]) -> list[Sources | SourceError]:
         wanted = {

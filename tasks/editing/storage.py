@@ -192,8 +192,10 @@ def _local_facts(stat: os.stat_result) -> FileFacts:
 def _local_stats(uris: Iterable[str]) -> dict[str, FileFacts]:
     found = {}
     for uri in uris:
-        with suppress(OSError, ValueError):  # not there, not to be seen, or no path at all
+        try:
             found[uri] = _local_facts(_local_stat(uri))
+        except (OSError, ValueError):  # not there, not to be seen, or no path at all
+            continue
     return found
 
 
@@ -226,7 +228,7 @@ def _local_path(uri: str) -> Path:
 
 
 def _local_stat(uri: str) -> os.stat_result:
-    found = _local_path(uri).stat()
+    found = os.stat(uri.removeprefix("file://").removeprefix("local://"))
     if file_kinds.S_ISDIR(found.st_mode):
         raise IsADirectoryError(uri)
     return found

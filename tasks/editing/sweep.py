@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
-from manifests.items import BatchRef, Item
-from manifests.outcomes import Outcome, State
-from manifests.reader import BatchRows
-from manifests.results import rejection
-from tasks.credits import Delivery
-from tasks.editing.deliveries import reused_outcome
+from manifests.items import BatchRef
+from manifests.outcomes import State
+from manifests.row_blocks import NO_ITEM
+from manifests.stored_results import StoredResults
 from tasks.editing.planned_run import PlannedRun
+from tasks.editing.recognition import UNKNOWN, Recognised, recognise
 from tasks.editing.runtime import Runtime
-from tasks.editing.sources import item_key
 
-_FIRST: Final = 1  # batches in the first look, so that work begins at once; each further look takes four times as many
-_MOST: Final = 256
+_FIRST: Final = 1  # batches in the first look, so that work begins at once; each further look takes eight times as many
+_MOST: Final = 400  # the rows of a row group of the results
 
 
 def batches_with_work(plan: PlannedRun, runtime: Callable[[], Runtime]) -> Iterator[BatchRef]:
@@ -28,9 +29,9 @@ def batches_with_work(plan: PlannedRun, runtime: Callable[[], Runtime]) -> Itera
 
     `runtime`: makes this process's runtime; not called before the first batch is wanted.
     """
-    sweep = Sweep(runtime())
+    sweep = Sweep(plan, runtime())
     with ThreadPoolExecutor(1, thread_name_prefix="cleanplate-sweep") as pool:
-        looks = _looks(plan.numbers)
+        looks = _looks(sweep.uncovered())
         ahead: Future[list[BatchRef]] | None = pool.submit(sweep.look, next(looks, range(0)))
         while ahead is not None:
             found = ahead.result()
@@ -39,111 +40,87 @@ def batches_with_work(plan: PlannedRun, runtime: Callable[[], Runtime]) -> Itera
             yield from found
 
 
-def _looks(numbers: range) -> Iterator[range]:
-    start, size = numbers.start, _FIRST
-    while start < numbers.stop:
-        yield range(start, min(start + size, numbers.stop))
-        start, size = start + size, min(4 * size, _MOST)
+def _looks(stretches: Sequence[range]) -> Iterator[range]:
+    size = _FIRST
+    for numbers in stretches:
+        start = numbers.start
+        while start < numbers.stop:
+            yield range(start, min(start + size, numbers.stop))
+            start, size = start + size, min(8 * size, _MOST)
 
 
 class Sweep:
     """One run's. Used from one thread at a time, never from the event loop's."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-        self._plan = runtime.plan
-        self._looks_up = runtime.plan.config.reuse and runtime.run(runtime.ledger.has_deliveries())
+    def __init__(self, plan: PlannedRun, runtime: Runtime) -> None:
+        self._plan, self._runtime = plan, runtime
+        self._looks_up = plan.config.reuse and runtime.run(runtime.ledger.has_deliveries())
+
+    def uncovered(self) -> list[range]:
+        """The batches that this round has not written many at a time; those that it has are counted as done."""
+        numbers, found = self._plan.numbers, []
+        start = numbers.start
+        for covered in self._plan.folder.stretches.covered(numbers.start, numbers.stop):
+            rows = len(self._plan.manifest.row_numbers(covered.start, covered.stop))
+            self._runtime.progress.add_known(rows, reused=rows)
+            found.append(range(start, covered.start))
+            start = covered.stop
+        return [one for one in (*found, range(start, numbers.stop)) if one]
 
     def look(self, numbers: range) -> list[BatchRef]:
         """Write what is known of these batches; those with work to do."""
-        if self._runtime.switch.thrown:
+        if self._runtime.switch.thrown or not numbers:
             return []
         refs = list(self._plan.manifest.batches(numbers.start, numbers.stop))
-        if self._plan.folder.stored_results is not None:
-            return [ref for ref in refs if not self._succeeded_before(ref)]
-        covered = {one for run in self._plan.folder.stretches.covered(numbers.start, numbers.stop) for one in run}
-        for ref in refs:
-            if ref.index in covered:  # this run wrote it before it was interrupted
-                self._runtime.progress.add_known(ref.length, reused=ref.length)
-        begun = set(self._plan.folder.part_indices(numbers.start, numbers.stop)) if self._looks_up else set()
-        unknown = [ref for ref in refs if ref.index not in covered]
-        if not self._looks_up:
-            return unknown
-        known = self._write_known([ref for ref in unknown if ref.index not in begun])
-        return [ref for ref in unknown if ref.index not in known]
-
-    def _succeeded_before(self, ref: BatchRef) -> bool:
-        """In an earlier round; then its rows stay as they are."""
         stored = self._plan.folder.stored_results
-        if stored is None:
-            return False
-        facts = stored.states(ref.first_row, ref.length)
-        if not pc.all(pc.equal(facts["state"], str(State.SUCCEEDED))).as_py():
-            return False
-        if self._plan.manifest_uri != self._plan.folder.results_uri:
-            rows = self._plan.manifest.read(ref)
-            if rows.table["item_id"].to_pylist() != facts["item_id"].to_pylist():
-                return False  # the item path says what is wrong
-        self._runtime.progress.add_known(ref.length, reused=0)
-        return True
+        if stored is not None:
+            succeeded = self._succeeded_before(refs, stored)
+            return [ref for ref, done in zip(refs, succeeded, strict=True) if not done]
+        begun = set(self._plan.folder.part_indices(numbers.start, numbers.stop)) if self._looks_up else set()
+        if not self._looks_up or len(begun) == len(refs):
+            return refs
+        known = self._write_known(refs, begun)
+        return [ref for ref, done in zip(refs, known, strict=True) if not done]
 
-    def _write_known(self, refs: Sequence[BatchRef]) -> set[int]:
-        batches = [self._plan.manifest.read(ref) for ref in refs]
-        deliveries = self._deliveries(batches) if batches else {}
-        known, outcomes = [], []
-        for rows in batches:
-            found = _outcomes(rows, deliveries)
-            if found is not None:
-                known.append(rows)
-                outcomes.append(found)
-        paid = self._runtime.run(self._runtime.deliveries.paid_here([one for of_batch in outcomes for one in of_batch]))
-        outcomes = [[paid.get(one.item_id, one) for one in of_batch] for of_batch in outcomes]
-        if known:
-            self._plan.folder.write_stretch(known, outcomes)
-        for of_batch in outcomes:
-            reused = sum(outcome.reused for outcome in of_batch)
-            self._runtime.progress.add_known(reused, reused=reused)
-            for outcome in of_batch:
-                if not outcome.reused:
-                    self._runtime.progress.add(outcome)
-        return {rows.ref.index for rows in known}
+    def _succeeded_before(self, refs: Sequence[BatchRef], stored: StoredResults) -> NDArray[np.bool_]:
+        """Of each batch: whether all its rows succeeded in an earlier round; then they stay as they are."""
+        rows = self._plan.manifest.row_numbers(refs[0].index, refs[-1].index + 1)
+        facts = stored.states(rows.start, len(rows)).combine_chunks()
+        same = _equal(facts["state"], pa.scalar(str(State.SUCCEEDED)))
+        if self._plan.manifest_uri != self._plan.folder.results_uri:  # else the item path says what is wrong
+            given = self._plan.manifest.read_many(refs[0].index, refs[-1].index + 1).table["item_id"]
+            same &= _equal(facts["item_id"], given)
+        succeeded = _all_of_each(same, refs)
+        done = sum(ref.length for ref, all_ in zip(refs, succeeded, strict=True) if all_)
+        self._runtime.progress.add_known(done, reused=0)
+        return succeeded
 
-    def _deliveries(self, batches: Sequence[BatchRows]) -> dict[str, Delivery]:
-        """By item id: what was delivered for a row's content, if its file is still there."""
-        runtime = self._runtime
-        items = [item for rows in batches for item in rows.items if isinstance(item, Item)]
-        uris = {uri for item in items for uri in (item.image_uri, item.mask_uri, item.reference_uri) if uri is not None}
-        hashes = runtime.run(runtime.sources.look_at_many(uris))
-        keys = {item.item_id: key for item in items if (key := self._key(item, hashes)) is not None}
-        found = runtime.run(runtime.ledger.delivered(set(keys.values()))) if keys else {}
-        there = runtime.run(runtime.storage.look_at_many({delivery.output_uri for delivery in found.values()}))
-        good = {key: delivery for key, delivery in found.items() if delivery.output_uri in there}
-        return {item_id: good[key] for item_id, key in keys.items() if key in good}
+    def _write_known(self, refs: Sequence[BatchRef], begun: set[int]) -> NDArray[np.bool_]:
+        """Of each batch: whether it is known as a whole, and written now."""
+        block = self._plan.manifest.read_many(refs[0].index, refs[-1].index + 1)
+        found = recognise(block, self._runtime)
+        known = _all_of_each(found.which != UNKNOWN, refs) & ~_all_of_each(block.kinds == NO_ITEM, refs)
+        known &= [ref.index not in begun for ref in refs]
+        if known.any():
+            rows = np.repeat(known, [ref.length for ref in refs])
+            written = [ref for ref, whole in zip(refs, known.tolist(), strict=True) if whole]
+            table = block.table if known.all() else block.table.filter(pa.array(rows))
+            self._plan.folder.write_stretch(written, table, found.outcomes(rows))
+            self._count(found, rows)
+        return known
 
-    def _key(self, item: Item, hashes: dict[str, str]) -> str | None:
-        """The content key, where the hash of each file is known."""
-        if item.image_uri not in hashes:
-            return None
-        for uri in (item.mask_uri, item.reference_uri):
-            if uri is not None and uri not in hashes:
-                return None
-        return item_key(
-            item,
-            image=hashes[item.image_uri],
-            mask=hashes[item.mask_uri] if item.mask_uri else None,
-            reference=hashes[item.reference_uri] if item.reference_uri else None,
-            output_format=self._plan.config.output_format,
-        )
+    def _count(self, found: Recognised, rows: NDArray[np.bool_]) -> None:
+        others = found.which[rows] - len(found.reused)
+        reused = int(np.count_nonzero(others < 0))
+        self._runtime.progress.add_known(reused, reused=reused)
+        for number in others[others >= 0]:
+            self._runtime.progress.add(found.others[number])
 
 
-def _outcomes(rows: BatchRows, deliveries: dict[str, Delivery]) -> list[Outcome] | None:
-    """All of a batch, or None when one is not known."""
-    outcomes = []
-    for item in rows.items:
-        if not isinstance(item, Item):
-            outcomes.append(rejection(item))
-        elif (delivery := deliveries.get(item.item_id)) is not None:
-            outcomes.append(reused_outcome(item.item_id, delivery))
-        else:
-            return None
-    return outcomes if any(outcome.reused for outcome in outcomes) else None
+def _all_of_each(rows: NDArray[np.bool_], refs: Sequence[BatchRef]) -> NDArray[np.bool_]:
+    """Of each batch: whether it is so of all its rows."""
+    return np.logical_and.reduceat(rows, [ref.first_row - refs[0].first_row for ref in refs])
+
+
+def _equal(column: pa.ChunkedArray, other: pa.ChunkedArray | pa.Scalar) -> NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(pc.equal(column, other), fill_value=False).to_numpy(), bool)

@@ -233,12 +233,12 @@ def timeline(database: Database, file: str, start: datetime | None, end: datetim
 def _estimated_savings(database: Database, file: str) -> Savings:
     """Reused and rejected rows at the average price that this run paid for the same operation."""
     (row,) = database.query(
-        f"""WITH run AS (SELECT *, coalesce(operation, 'object-removal') AS what FROM results WHERE {FILE} = ?),
-                price AS (SELECT what, sum(cost_usd) / count(*) AS usd FROM run
-                          WHERE state = 'succeeded' AND NOT reused GROUP BY what)
-           SELECT (sum(usd) FILTER (WHERE reused))::DECIMAL(18, 6) AS reuse_usd,
-                  (sum(usd) FILTER (WHERE state = 'rejected' AND attempts = 0))::DECIMAL(18, 6) AS preflight_usd
-           FROM run LEFT JOIN price USING (what)""",  # noqa: S608 - our own name
+        f"""SELECT (sum(usd * reused) FILTER (WHERE reused > 0))::DECIMAL(18, 6) AS reuse_usd,
+                  (sum(usd * refused) FILTER (WHERE refused > 0))::DECIMAL(18, 6) AS preflight_usd
+           FROM (SELECT avg(cost_usd) FILTER (WHERE state = 'succeeded' AND NOT reused) AS usd,
+                        count(*) FILTER (WHERE reused) AS reused,
+                        count(*) FILTER (WHERE state = 'rejected' AND attempts = 0) AS refused
+                 FROM results WHERE {FILE} = ? GROUP BY coalesce(operation, 'object-removal'))""",  # noqa: S608 - our own name
         [file],
     )
     return Savings(reuse_usd=row["reuse_usd"], preflight_usd=row["preflight_usd"], estimated=True)

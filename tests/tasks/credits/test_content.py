@@ -80,12 +80,15 @@ def test_a_delivery_is_found_again_whole_until_it_is_forgotten(ledger_url: str) 
             await reservation.sent()
             await reservation.settle("a", usd=PRICE, delivery=delivery())
         found = await ledger.delivered(["picture", "other"])
+        (stored,) = await ledger.stored_deliveries(["picture", "other"])
         refused = await refusal(ledger, same("b"))
         await ledger.forget_deliveries(["picture"])
         gone = await ledger.delivered(["picture"])
         await pay(ledger, same("b"))
 
         assert found == {"picture": delivery()}
+        assert stored.output_uri == delivery().output_uri
+        assert json.loads(stored.quality) == delivery().quality
         assert refused.reason is Reason.ALREADY_DELIVERED
         assert gone == {}
 
@@ -175,6 +178,9 @@ def test_fingerprints_of_tens_of_thousands_of_files_are_remembered(ledger_url: s
         found = await ledger.fingerprints([*files, changed])
 
         assert found == {**known, files[0]: "newer"}
+        by_uri = {file.uri: file.version for file in files} | {changed.uri: changed.version, "s3://in/new.jpg": "1"}
+        expected = {file.uri: fingerprint for file, fingerprint in found.items() if file.uri != changed.uri}
+        assert await ledger.fingerprints_by_uri(by_uri) == expected
 
     on_ledger(ledger_url, story)
 

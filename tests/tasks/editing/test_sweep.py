@@ -1,7 +1,9 @@
 """What was delivered before is recognised in bulk: no batch is worked on, and the results are as if it had been."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +13,14 @@ import pytest
 
 from manifests.items import BatchRef
 from tasks.config import CleanupConfig, load_settings
+from tasks.credits import AccountTerms, AttemptIntent, Ledger, Spend
 from tasks.editing.planned_run import PlannedRun
 from tasks.editing.planning import plan_run
 from tasks.editing.results import join_results
 from tasks.editing.runtimes import closing_runtime, runtime_of
 from tasks.editing.sweep import batches_with_work
 from tests.factories.catalogs import write_catalog
+from tests.manifests.factories import outcomes_for
 from tests.without_prefect import clean
 
 ROWS = 130
@@ -140,3 +144,46 @@ def test_a_row_at_fault_stays_rejected_in_a_batch_that_is_known(folder: Path) ->
 def test_fresh_runs_edit_everything_again(folder: Path, delivered: Path) -> None:
     with planned(knobs(folder, "tonight", reuse=False)) as plan:
         assert len(work_of(plan)) == 3
+
+
+def test_what_this_run_paid_for_before_it_died_is_told_as_paid(folder: Path, delivered: Path) -> None:
+    """The process died after the picture was stored and before its batch was recorded; a copy of the row is reused."""
+    before = results(folder, "last-night")
+    asyncio.run(pay_again(folder, "tonight", before.item_id[7], before.content_key[7]))
+    table = pq.read_table(delivered)
+    copy = table.slice(7, 1).set_column(0, "item_id", pa.array(["copy"]))
+    pq.write_table(pa.concat_tables([table, copy]), delivered)
+
+    with planned(knobs(folder, "tonight")) as plan:
+        assert work_of(plan) == []
+        counted = runtime_of(plan).progress.snapshot(1e9)
+        join_results(plan)
+
+    found = results(folder, "tonight").set_index("item_id")
+    assert list(found.index[~found.reused]) == ["item-00007"]
+    assert (found.cost_usd["item-00007"], found.attempts["item-00007"]) == (Decimal("0.48"), 1)
+    assert (found.cost_usd["copy"], found.attempts["copy"]) == (0, 0)
+    assert (counted.done, counted.reused, counted.cost_usd) == (ROWS + 1, ROWS, Decimal("0.48"))
+
+
+async def pay_again(folder: Path, run_id: str, item_id: str, content_key: str) -> None:
+    """As if this run had sent the row itself, and delivered it."""
+    async with await Ledger.open(f"sqlite:///{folder / 'ledger.sqlite3'}") as ledger:
+        delivery = (await ledger.delivered([content_key]))[content_key]
+        await ledger.forget_deliveries([content_key])
+        await ledger.open_account("maskr", AccountTerms())
+        await ledger.open_run(run_id, None)
+        price = Decimal("0.48")
+        intent = AttemptIntent(attempt_key="a", item_id=item_id, content_key=content_key, usd=price)
+        async with ledger.reserve(Spend(run_id=run_id, provider="maskr", attempts=(intent,))) as reservation:
+            await reservation.sent()
+            await reservation.settle("a", usd=price, delivery=delivery)
+
+
+def test_a_batch_that_was_begun_is_handed_on_beside_those_that_are_known(folder: Path, delivered: Path) -> None:
+    with planned(knobs(folder, "tonight")) as plan:
+        begun = plan.manifest.read(plan.manifest.batch(1))
+        plan.folder.write_part(begun, outcomes_for(begun))
+
+        assert [batch.index for batch in work_of(plan)] == [1]
+        assert list(plan.folder.stretches.covered(0, 3)) == [range(1), range(2, 3)]
