@@ -1,0 +1,190 @@
+"""Everyone who takes part, ours included: can be started on a manifest, killed, started again, and asked what was delivered."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow.parquet as pq
+
+from tests.benchmarks.peers.environments import QUIET, NotInstalledError, Peer, python_with
+from tests.benchmarks.peers.gateway import gateway
+from tests.benchmarks.plots import Bars
+from tests.rehearsals import Rehearsal
+
+DRIVERS = Path(__file__).parent / "drivers"
+RUN_WITHIN_S = 1800
+LOG_FROM = 300  # charges, calls: what is a tenth of it should still be seen
+F = TypeVar("F")
+DEFAULTS: dict[str, Any] = {  # of the peers themselves, where they have one
+    "budget_calls": None,
+    "cooldown_s": 300.0,
+    "per_minute": None,
+    "retries": 0,
+    "shard": 10_000,
+    "stop_without_balance": False,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """What a contender says of its rows."""
+
+    succeeded: frozenset[str]
+    in_doubt: int = 0
+
+
+class Seat(Protocol):
+    """A contender in one rehearsal."""
+
+    def start(self, manifest: Path) -> "subprocess.Popen[bytes]":
+        """A process group of its own; what was started before is taken up again."""
+        ...
+
+    def run(self, manifest: Path) -> Told:
+        """To its end."""
+        ...
+
+
+class Contender(Protocol):
+    """Someone with settings."""
+
+    ours: bool
+
+    def seat(self, here: Rehearsal, in_flight: int) -> Any:
+        """A context manager that gives a Seat."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Ours:
+    """The product's own driver."""
+
+    label: str
+    vendor: str
+    environment: dict[str, str] = field(default_factory=dict)
+    knobs: dict[str, Any] = field(default_factory=dict)
+    ours: bool = True
+
+    def __str__(self) -> str:
+        """As it stands in the tables."""
+        return self.label
+
+    @contextmanager
+    def seat(self, here: Rehearsal, in_flight: int) -> Iterator["OurSeat"]:
+        here.environment |= self.environment
+        here.environment[f"CLEANPLATE_PROVIDERS__{self.vendor.upper()}__MAX_IN_FLIGHT"] = str(in_flight)
+        yield OurSeat(self, here)
+
+
+@dataclass(frozen=True)
+class OurSeat:
+    """Each manifest is a run of its own."""
+
+    who: Ours
+    here: Rehearsal
+
+    def start(self, manifest: Path) -> "subprocess.Popen[bytes]":
+        return self.here.start(self._config(manifest))
+
+    def run(self, manifest: Path) -> Told:
+        self.here.run(self._config(manifest))
+        results = self.here.results(manifest.stem)
+        succeeded = frozenset(results.item_id[results.state == "succeeded"])
+        return Told(succeeded=succeeded, in_doubt=int((results.state == "in_doubt").sum()))
+
+    def _config(self, manifest: Path) -> Any:
+        return self.here.config(manifest, self.who.vendor, run_id=manifest.stem, **self.who.knobs)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Theirs:
+    """A peer's driver in the peer's environment, in front of the sandbox's Maskr."""
+
+    peer: Peer
+    setting: str
+    options: dict[str, Any] = field(default_factory=dict)
+    by_content: bool = False  # whether the prompt tells the picture's and the mask's bytes, not only their names
+    ours: bool = False
+
+    def __str__(self) -> str:
+        """As it stands in the tables."""
+        return f"{self.peer}, {self.setting}"
+
+    @contextmanager
+    def seat(self, here: Rehearsal, in_flight: int) -> Iterator["TheirSeat"]:
+        python = python_with(*self.peer.requirements)
+        with gateway(f"{here.sandbox.url}/maskr") as url:
+            folder = here.folder / "peer"
+            folder.mkdir(exist_ok=True)
+            yield TheirSeat(self, here, python, folder, url, in_flight)
+
+
+@dataclass(frozen=True)
+class TheirSeat:
+    """The folder is kept between starts: in it is what the peer resumes from."""
+
+    who: Theirs
+    here: Rehearsal
+    python: Path
+    folder: Path
+    url: str
+    in_flight: int
+
+    def start(self, manifest: Path) -> "subprocess.Popen[bytes]":
+        told, job = self.folder / "told.json", self.folder / "job.json"
+        told.unlink(missing_ok=True)
+        rows = _rows(manifest, self.folder / "rows.jsonl", by_content=self.who.by_content)
+        places = {"url": self.url, "folder": str(self.folder), "rows": str(rows), "in_flight": self.in_flight}
+        job.write_text(json.dumps({**DEFAULTS, **places, **self.who.options}))
+        with (self.folder / "log.txt").open("wb") as log:
+            return subprocess.Popen(
+                [self.python, DRIVERS / self.who.peer.driver, job],
+                env={**self.here.environment, **QUIET},
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def run(self, manifest: Path) -> Told:
+        process = self.start(manifest)
+        process.wait(RUN_WITHIN_S)
+        told = self.folder / "told.json"
+        if (
+            not told.exists()
+        ):  # it may end by failing, rows and all: that is an answer too, unless nothing was asked for
+            raise RuntimeError((self.folder / "log.txt").read_text()[-3000:])
+        return Told(succeeded=frozenset(json.loads(told.read_text())["succeeded"]))
+
+
+def _rows(manifest: Path, to: Path, *, by_content: bool) -> Path:
+    with to.open("w") as file:
+        for row in pq.read_table(manifest).to_pylist():
+            words = [row["image_uri"], row["mask_uri"]]
+            if by_content:
+                words += [sha256(Path(name).read_bytes()).hexdigest() for name in words]
+            file.write(json.dumps({"id": row["item_id"], "prompt": " ".join(words)}) + "\n")
+    return to
+
+
+def measured(contenders: Iterable[Contender], measure: Callable[[Contender], F]) -> Iterator[tuple[Contender, F]]:
+    """One after the other; a peer that cannot be installed gets a line that says so, and is left out."""
+    for contender in contenders:
+        try:
+            figures = measure(contender)
+        except NotInstalledError as error:
+            print(f"| {contender}: not installed here: {error} |", flush=True)
+        else:
+            yield contender, figures
+
+
+def bars(title: str, unit: str, values: Mapping[Contender, float]) -> Bars:
+    """A plot of one figure of everyone; logarithmic when it would show nothing else."""
+    shown = {str(contender): value for contender, value in values.items()}
+    ours = [str(contender) for contender in values if contender.ours]
+    return Bars(title=title, unit=unit, values=shown, ours=ours, log=max(shown.values()) > LOG_FROM)
