@@ -108,7 +108,7 @@ class Theirs:
     peer: Peer
     setting: str
     options: dict[str, Any] = field(default_factory=dict)
-    by_content: bool = False  # whether the prompt tells the picture's and the mask's bytes, not only their names
+    by_content: bool = False  # whether the prompt names files by the hash of their bytes, as a careful user might
     ours: bool = False
 
     def __str__(self) -> str:
@@ -163,13 +163,23 @@ class TheirSeat:
 
 
 def _rows(manifest: Path, to: Path, *, by_content: bool) -> Path:
+    """A line a row: its id, and a prompt that names its picture and its mask."""
     with to.open("w") as file:
         for row in pq.read_table(manifest).to_pylist():
-            words = [row["image_uri"], row["mask_uri"]]
+            names = [Path(row["image_uri"]), Path(row["mask_uri"])]
             if by_content:
-                words += [sha256(Path(name).read_bytes()).hexdigest() for name in words]
-            file.write(json.dumps({"id": row["item_id"], "prompt": " ".join(words)}) + "\n")
+                names = [_named_by_content(name, to.parent / "content") for name in names]
+            file.write(json.dumps({"id": row["item_id"], "prompt": " ".join(map(str, names))}) + "\n")
     return to
+
+
+def _named_by_content(file: Path, folder: Path) -> Path:
+    """A copy whose name changes with its bytes, and with nothing else."""
+    folder.mkdir(exist_ok=True)
+    copy = folder / f"{sha256(content := file.read_bytes()).hexdigest()}{file.suffix}"
+    if not copy.exists():
+        copy.write_bytes(content)
+    return copy
 
 
 def measured(contenders: Iterable[Contender], measure: Callable[[Contender], F]) -> Iterator[tuple[Contender, F]]:

@@ -43,7 +43,7 @@ class Gateway:
         prompt = messages[-1]["content"]
         if self.maskr_url is None:
             return JSONResponse(completion(prompt))
-        answer = await self._edit(*prompt.split()[:2])
+        answer = await self._edit(*prompt.split())
         if answer.is_success:
             return JSONResponse(completion(answer.json()["result"]["output_url"]))
         return JSONResponse(refusal(answer), answer.status_code, headers=_retry_after(answer))

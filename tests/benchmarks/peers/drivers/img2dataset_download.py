@@ -8,9 +8,8 @@ from job import read_job, tell
 
 
 def address(job, prompt):
-    """A picture's and a mask's name; whatever else the prompt tells makes it another address."""
-    image, mask, *more = prompt.split()
-    return f"{job.url}/picture?" + urlencode({"image": image, "mask": mask, "version": "-".join(more)})
+    image, mask = prompt.split()
+    return f"{job.url}/picture?" + urlencode({"image": image, "mask": mask})
 
 
 def main(job):

@@ -1,7 +1,6 @@
 """ondine: a pipeline over a data frame, a checkpoint every 50 rows; a rerun resumes the newest session that left one."""
 
 import os
-from decimal import Decimal
 
 from job import read_job, tell
 
@@ -11,6 +10,9 @@ os.environ["OPENAI_API_KEY"] = "peer"
 import pandas as pd  # noqa: E402 - libraries read the environment when they are imported
 from ondine import PipelineBuilder  # noqa: E402
 from ondine.adapters.checkpoint_storage import LocalFileCheckpointStorage  # noqa: E402
+from ondine.utils.budget_controller import BudgetExceededError  # noqa: E402
+
+CALL_USD = 0.75e-6  # by its own price list: one token in, one out
 
 
 def pipeline(checkpoints):
@@ -23,8 +25,6 @@ def pipeline(checkpoints):
             model="gpt-4o-mini",
             base_url=f"{job.url}/v1",
             api_key="peer",
-            input_cost_per_1k_tokens=Decimal(0),
-            output_cost_per_1k_tokens=Decimal(480),  # $0.48 a call of one token
         )
         .with_concurrency(job.in_flight)
         .with_checkpoint_dir(str(checkpoints))
@@ -33,7 +33,7 @@ def pipeline(checkpoints):
         .with_progress_mode("none")
     )
     if job.budget_calls:
-        builder = builder.with_max_budget(0.48 * job.budget_calls)
+        builder = builder.with_max_budget(CALL_USD * job.budget_calls)
     return builder.build()
 
 
@@ -42,7 +42,11 @@ def main():
     checkpoints.mkdir(exist_ok=True)
     sessions = LocalFileCheckpointStorage(checkpoints).list_checkpoints()
     newest = max(sessions, key=lambda one: one.timestamp).session_id if sessions else None
-    result = pipeline(checkpoints).execute(resume_from=newest)
+    try:
+        result = pipeline(checkpoints).execute(resume_from=newest)
+    except BudgetExceededError:  # it ends so; what was delivered by then is in no file of its own
+        tell(job, [])
+        return
     told = result.to_pandas() if hasattr(result, "to_pandas") else pd.DataFrame(list(result.data))
     filled = told["address"].notna() & (told["address"].astype(str).str.len() > 0)
     tell(job, [row["id"] for row, done in zip(job.rows, filled, strict=False) if done])
