@@ -117,11 +117,11 @@ class Theirs:
 
     @contextmanager
     def seat(self, here: Rehearsal, in_flight: int) -> Iterator["TheirSeat"]:
-        python = python_with(*self.peer.requirements)
+        python_with(*self.peer.requirements)  # before the clock runs
         with gateway(f"{here.sandbox.url}/maskr") as url:
             folder = here.folder / "peer"
             folder.mkdir(exist_ok=True)
-            yield TheirSeat(self, here, python, folder, url, in_flight)
+            yield TheirSeat(self, here, folder, url, in_flight)
 
 
 @dataclass(frozen=True)
@@ -130,26 +130,14 @@ class TheirSeat:
 
     who: Theirs
     here: Rehearsal
-    python: Path
     folder: Path
     url: str
     in_flight: int
 
     def start(self, manifest: Path) -> "subprocess.Popen[bytes]":
-        told, job = self.folder / "told.json", self.folder / "job.json"
-        told.unlink(missing_ok=True)
         rows = _rows(manifest, self.folder / "rows.jsonl", by_content=self.who.by_content)
-        places = {"url": self.url, "folder": str(self.folder), "rows": str(rows), "in_flight": self.in_flight}
-        job.write_text(json.dumps({**DEFAULTS, **places, **self.who.options}))
-        with (self.folder / "log.txt").open("wb") as log:
-            return subprocess.Popen(
-                [self.python, DRIVERS / self.who.peer.driver, job],
-                env={**self.here.environment, **QUIET},
-                cwd=self.folder,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        job = {"url": self.url, "rows": str(rows), "in_flight": self.in_flight, **self.who.options}
+        return start_driver(self.who.peer, self.folder, job, self.here.environment)
 
     def run(self, manifest: Path) -> Told:
         process = self.start(manifest)
@@ -160,6 +148,23 @@ class TheirSeat:
         ):  # it may end by failing, rows and all: that is an answer too, unless nothing was asked for
             raise RuntimeError((self.folder / "log.txt").read_text()[-3000:])
         return Told(succeeded=frozenset(json.loads(told.read_text())["succeeded"]))
+
+
+def start_driver(
+    peer: Peer, folder: Path, job: Mapping[str, Any], environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    """A peer's driver in a process group of its own; what it tells when it ends is `folder`/told.json."""
+    (folder / "told.json").unlink(missing_ok=True)
+    (folder / "job.json").write_text(json.dumps({**DEFAULTS, "folder": str(folder), **job}))
+    with (folder / "log.txt").open("wb") as log:
+        return subprocess.Popen(
+            [python_with(*peer.requirements), DRIVERS / peer.driver, folder / "job.json"],
+            env={**environment, **QUIET},
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _rows(manifest: Path, to: Path, *, by_content: bool) -> Path:

@@ -15,7 +15,7 @@ os.environ.update(
     TIKTOKEN_CACHE_DIR=str(Path(find_spec("litellm").origin).parent / "litellm_core_utils" / "tokenizers"),
 )
 
-from bespokelabs import curator  # noqa: E402 - reads the environment when it is imported
+from bespokelabs import curator  # read the environment when they are imported
 
 
 class Edit(curator.LLM):

@@ -7,10 +7,10 @@ from job import read_job, tell
 job = read_job()
 os.environ["OPENAI_API_KEY"] = "peer"
 
-import pandas as pd  # noqa: E402 - libraries read the environment when they are imported
-from ondine import PipelineBuilder  # noqa: E402
-from ondine.adapters.checkpoint_storage import LocalFileCheckpointStorage  # noqa: E402
-from ondine.utils.budget_controller import BudgetExceededError  # noqa: E402
+import pandas as pd  # read the environment when they are imported
+from ondine import PipelineBuilder
+from ondine.adapters.checkpoint_storage import LocalFileCheckpointStorage
+from ondine.utils.budget_controller import BudgetExceededError
 
 CALL_USD = 0.75e-6  # by its own price list: one token in, one out
 

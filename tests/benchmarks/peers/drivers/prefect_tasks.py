@@ -12,10 +12,10 @@ os.environ.update(
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS="120",
 )
 
-import httpx  # noqa: E402 - Prefect reads the environment when it is imported
-from prefect import flow, task  # noqa: E402
-from prefect.cache_policies import INPUTS  # noqa: E402
-from prefect.task_runners import ThreadPoolTaskRunner  # noqa: E402
+import httpx  # read the environment when they are imported
+from prefect import flow, task
+from prefect.cache_policies import INPUTS
+from prefect.task_runners import ThreadPoolTaskRunner
 
 client = httpx.Client(timeout=120, limits=httpx.Limits(max_connections=job.in_flight), trust_env=False)
 
