@@ -52,7 +52,7 @@ class Bars:
         kept: list[tuple[float, float]] = []
         for value in values:
             x = LABELS + room * self._share(value, top)
-            if value <= top and (not kept or x - kept[-1][1] > 40):
+            if value <= top and (not kept or x - kept[-1][1] > 55):
                 kept.append((value, x))
         return kept
 

@@ -18,12 +18,13 @@ from tests.rehearsals import Rehearsal
 
 DRIVERS = Path(__file__).parent / "drivers"
 RUN_WITHIN_S = 1800
-LOG_FROM = 300  # charges, calls: what is a tenth of it should still be seen
+LOG_FROM = 1000  # above it, what is small would not be seen beside it
 F = TypeVar("F")
 DEFAULTS: dict[str, Any] = {  # of the peers themselves, where they have one
     "budget_calls": None,
     "cooldown_s": 300.0,
     "per_minute": None,
+    "pictures": False,
     "retries": 0,
     "shard": 10_000,
     "stop_without_balance": False,
@@ -135,7 +136,7 @@ class TheirSeat:
     in_flight: int
 
     def start(self, manifest: Path) -> "subprocess.Popen[bytes]":
-        rows = _rows(manifest, self.folder / "rows.jsonl", by_content=self.who.by_content)
+        rows = write_rows(manifest, self.folder / "rows.jsonl", by_content=self.who.by_content)
         job = {"url": self.url, "rows": str(rows), "in_flight": self.in_flight, **self.who.options}
         return start_driver(self.who.peer, self.folder, job, self.here.environment)
 
@@ -167,7 +168,7 @@ def start_driver(
         )
 
 
-def _rows(manifest: Path, to: Path, *, by_content: bool) -> Path:
+def write_rows(manifest: Path, to: Path, *, by_content: bool) -> Path:
     """A line a row: its id, and a prompt that names its picture and its mask."""
     with to.open("w") as file:
         for row in pq.read_table(manifest).to_pylist():

@@ -17,6 +17,7 @@ from async_batch_llm import (
 )
 from async_batch_llm.classifiers import OpenAIErrorClassifier
 from job import read_job, tell
+from picture_calls import edit
 
 
 async def main(job):
@@ -24,6 +25,8 @@ async def main(job):
     async with httpx.AsyncClient(timeout=120, limits=limits, trust_env=False) as client:
 
         async def invoke(prompt, *, attempt, timeout, state):  # noqa: ASYNC109 - the names are asked for
+            if job.pictures:
+                return CallOutcome(await edit(client, job.url, prompt, job.folder), token_usage={"total_tokens": 1})
             body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
             answer = await client.post(f"{job.url}/v1/chat/completions", json=body)
             answer.raise_for_status()

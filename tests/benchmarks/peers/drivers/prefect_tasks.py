@@ -3,6 +3,7 @@
 import os
 
 from job import read_job, tell
+from picture_calls import edit_in_a_thread
 
 job = read_job()
 os.environ.update(
@@ -22,7 +23,9 @@ client = httpx.Client(timeout=120, limits=httpx.Limits(max_connections=job.in_fl
 
 @task(persist_result=True, cache_policy=INPUTS)
 def edit(prompt):
-    """One call."""
+    """One call, or the two that move pictures."""
+    if job.pictures:
+        return edit_in_a_thread(client, job.url, prompt, job.folder)
     body = {"model": "m", "messages": [{"role": "user", "content": prompt}]}
     answer = client.post(f"{job.url}/v1/chat/completions", json=body)
     answer.raise_for_status()
