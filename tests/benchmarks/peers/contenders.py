@@ -2,33 +2,20 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
-import pyarrow.parquet as pq
-
-from tests.benchmarks.peers.environments import QUIET, NotInstalledError, Peer, python_with
+from tests.benchmarks.peers.comparing import Compared
+from tests.benchmarks.peers.driving import start_driver, write_rows
+from tests.benchmarks.peers.environments import Peer, python_with
 from tests.benchmarks.peers.gateway import gateway
-from tests.benchmarks.plots import Bars
 from tests.rehearsals import Rehearsal
+from tests.services import end
 
-DRIVERS = Path(__file__).parent / "drivers"
 RUN_WITHIN_S = 1800
-LOG_FROM = 1000  # above it, what is small would not be seen beside it
-F = TypeVar("F")
-DEFAULTS: dict[str, Any] = {  # of the peers themselves, where they have one
-    "budget_calls": None,
-    "cooldown_s": 300.0,
-    "per_minute": None,
-    "pictures": False,
-    "retries": 0,
-    "shard": 10_000,
-    "stop_without_balance": False,
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +38,8 @@ class Seat(Protocol):
         ...
 
 
-class Contender(Protocol):
+class Contender(Compared, Protocol):
     """Someone with settings."""
-
-    ours: bool
 
     def seat(self, here: Rehearsal, in_flight: int) -> Any:
         """A context manager that gives a Seat."""
@@ -142,65 +127,12 @@ class TheirSeat:
 
     def run(self, manifest: Path) -> Told:
         process = self.start(manifest)
-        process.wait(RUN_WITHIN_S)
+        try:
+            process.wait(RUN_WITHIN_S)
+        finally:
+            if process.poll() is None:
+                end(process)
         told = self.folder / "told.json"
-        if (
-            not told.exists()
-        ):  # it may end by failing, rows and all: that is an answer too, unless nothing was asked for
+        if not told.exists():
             raise RuntimeError((self.folder / "log.txt").read_text()[-3000:])
         return Told(succeeded=frozenset(json.loads(told.read_text())["succeeded"]))
-
-
-def start_driver(
-    peer: Peer, folder: Path, job: Mapping[str, Any], environment: Mapping[str, str]
-) -> "subprocess.Popen[bytes]":
-    """A peer's driver in a process group of its own; what it tells when it ends is `folder`/told.json."""
-    (folder / "told.json").unlink(missing_ok=True)
-    (folder / "job.json").write_text(json.dumps({**DEFAULTS, "folder": str(folder), **job}))
-    with (folder / "log.txt").open("wb") as log:
-        return subprocess.Popen(
-            [python_with(*peer.requirements), DRIVERS / peer.driver, folder / "job.json"],
-            env={**environment, **QUIET},
-            cwd=folder,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-
-
-def write_rows(manifest: Path, to: Path, *, by_content: bool) -> Path:
-    """A line a row: its id, and a prompt that names its picture and its mask."""
-    with to.open("w") as file:
-        for row in pq.read_table(manifest).to_pylist():
-            names = [Path(row["image_uri"]), Path(row["mask_uri"])]
-            if by_content:
-                names = [_named_by_content(name, to.parent / "content") for name in names]
-            file.write(json.dumps({"id": row["item_id"], "prompt": " ".join(map(str, names))}) + "\n")
-    return to
-
-
-def _named_by_content(file: Path, folder: Path) -> Path:
-    """A copy whose name changes with its bytes, and with nothing else."""
-    folder.mkdir(exist_ok=True)
-    copy = folder / f"{sha256(content := file.read_bytes()).hexdigest()}{file.suffix}"
-    if not copy.exists():
-        copy.write_bytes(content)
-    return copy
-
-
-def measured(contenders: Iterable[Contender], measure: Callable[[Contender], F]) -> Iterator[tuple[Contender, F]]:
-    """One after the other; a peer that cannot be installed gets a line that says so, and is left out."""
-    for contender in contenders:
-        try:
-            figures = measure(contender)
-        except NotInstalledError as error:
-            print(f"| {contender}: not installed here: {error} |", flush=True)
-        else:
-            yield contender, figures
-
-
-def bars(title: str, unit: str, values: Mapping[Contender, float]) -> Bars:
-    """A plot of one figure of everyone; logarithmic when it would show nothing else."""
-    shown = {str(contender): value for contender, value in values.items()}
-    ours = [str(contender) for contender in values if contender.ours]
-    return Bars(title=title, unit=unit, values=shown, ours=ours, log=max(shown.values()) > LOG_FROM)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tests.benchmarks.crash_safety import UNLIMITED
 from tests.benchmarks.money import next_night
-from tests.benchmarks.peers.contenders import Contender, Ours, Theirs, bars, measured
+from tests.benchmarks.peers.comparing import bars, measured
+from tests.benchmarks.peers.contenders import Contender, Ours, Theirs
 from tests.benchmarks.peers.environments import ABL, CURATOR, IMG2DATASET
 from tests.benchmarks.results import keep_plot
 from tests.factories.catalogs import write_catalog

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.manifest_scale import write_manifest
-from tests.benchmarks.peers.contenders import DRIVERS, bars, measured
+from tests.benchmarks.peers.comparing import bars, measured
+from tests.benchmarks.peers.driving import DRIVERS
 from tests.benchmarks.peers.environments import IMG2DATASET, QUIET, python_with
 from tests.benchmarks.results import keep_plot
 from tests.services import ROOT

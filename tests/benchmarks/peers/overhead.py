@@ -16,7 +16,8 @@ from typing import Any
 
 from tasks.config import CleanupConfig
 from tests.benchmarks.driver_rate import catalog
-from tests.benchmarks.peers.contenders import bars, measured, start_driver, write_rows
+from tests.benchmarks.peers.comparing import bars, measured
+from tests.benchmarks.peers.driving import start_driver, write_rows
 from tests.benchmarks.peers.environments import ABL, CURATOR, ONDINE, PREFECT, Peer, python_with
 from tests.benchmarks.peers.gateway import gateway
 from tests.benchmarks.results import keep_plot
