@@ -107,7 +107,13 @@ class Theirs:
         with gateway(f"{here.sandbox.url}/maskr") as url:
             folder = here.folder / "peer"
             folder.mkdir(exist_ok=True)
-            yield TheirSeat(self, here, folder, url, in_flight)
+            seat = TheirSeat(self, here, folder, url, in_flight)
+            try:
+                yield seat
+            finally:
+                for process in seat.started:
+                    if process.poll() is None:
+                        end(process)
 
 
 @dataclass(frozen=True)
@@ -119,19 +125,17 @@ class TheirSeat:
     folder: Path
     url: str
     in_flight: int
+    started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
 
     def start(self, manifest: Path) -> "subprocess.Popen[bytes]":
         rows = write_rows(manifest, self.folder / "rows.jsonl", by_content=self.who.by_content)
         job = {"url": self.url, "rows": str(rows), "in_flight": self.in_flight, **self.who.options}
-        return start_driver(self.who.peer, self.folder, job, self.here.environment)
+        process = start_driver(self.who.peer, self.folder, job, self.here.environment)
+        self.started.append(process)
+        return process
 
     def run(self, manifest: Path) -> Told:
-        process = self.start(manifest)
-        try:
-            process.wait(RUN_WITHIN_S)
-        finally:
-            if process.poll() is None:
-                end(process)
+        self.start(manifest).wait(RUN_WITHIN_S)
         told = self.folder / "told.json"
         if not told.exists():
             raise RuntimeError((self.folder / "log.txt").read_text()[-3000:])

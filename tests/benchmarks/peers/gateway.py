@@ -6,9 +6,12 @@ nothing: no retry, no limit, the vendor's status and Retry-After go through. A c
 for, as at a real vendor. Without MASKR_URL it answers at once by itself. The first line on stdout is its address.
 """
 
+import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,14 +88,12 @@ def _retry_after(answer: httpx.Response) -> dict[str, str]:
 def gateway(maskr_url: str | None = None) -> Iterator[str]:
     """The gateway in a process of its own; yields its address."""
     command = [sys.executable, "-m", "tests.benchmarks.peers.gateway", *([maskr_url] if maskr_url else [])]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.terminate()
-        process.wait(10)
-        process.stdout.close()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, start_new_session=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 def serve(maskr_url: str | None) -> None:
@@ -103,10 +104,17 @@ def serve(maskr_url: str | None) -> None:
         Route("/chat/completions", wires.chat, methods=["POST"]),
         Route("/picture", wires.picture),
     ]
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(Starlette(routes=routes), log_level="error", access_log=False, timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
+
+
+def _end_with_the_parent() -> None:
+    """Its end of the pipe closes when it is gone, however it went."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
