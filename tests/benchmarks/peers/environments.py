@@ -43,14 +43,18 @@ class Peer:
         return f"{self.name} {self.version}"
 
 
-# Versions: the newest of 2026-11-29 that install with Python 3.11 to 3.13 on a machine without a GPU.
-ABL = Peer(
-    name="async-batch-llm", version="0.28.0", driver="abl.py", needs=("httpx==0.28.1",)
-)  # it brings no HTTP client
+# Each is the newest version of 2026-11-29 that installs with Python 3.11 to 3.13 and without a GPU. Why each:
+# resumes from a checkpoint with fsync, paces requests, stops at a cap; it brings no HTTP client
+ABL = Peer(name="async-batch-llm", version="0.28.0", driver="abl.py", needs=("httpx==0.28.1",))
+# resumes a data set from its cache, the most used of its kind
 CURATOR = Peer(name="bespokelabs-curator", version="0.1.31", driver="curator_llm.py")
+# the batch runner for images: shards, incremental runs, a reader of Parquet manifests
 IMG2DATASET = Peer(name="img2dataset", version="1.47.0", driver="img2dataset_download.py")
+# the router with a budget a provider
 LITELLM = Peer(name="litellm", version="1.110.2", driver="litellm_router.py")
+# batches over data frames with checkpoints and a budget
 ONDINE = Peer(name="ondine", version="2.1.1", driver="ondine_pipeline.py")
+# what cleanplate runs on, by itself: the version of our own lock
 PREFECT = Peer(name="prefect", version=version("prefect"), driver="prefect_tasks.py", at_hand=True)
 
 
