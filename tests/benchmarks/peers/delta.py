@@ -1,4 +1,4 @@
-"""The next night: one row in a hundred edited, one in two hundred renamed, all in another order. How many are paid for again?"""
+"""The next night: one row in a hundred edited, one in two hundred renamed, all in another order. How many are paid for again? (`money` asks ours at 10,000 rows.)"""
 
 import tempfile
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Figures:
 
 def main(quick: bool) -> None:
     """Print a Markdown table."""
-    rows, contenders = (200, CONTENDERS[:QUICK]) if quick else (10_000, CONTENDERS)
+    rows, contenders = (200, CONTENDERS[:QUICK]) if quick else (2_000, CONTENDERS)
     edited = rows // 100
     print(
         f"| contender, {rows:,} rows, {edited} edited, {rows // 200} renamed, all reordered | paid again | edits missed |"
