@@ -92,5 +92,4 @@ def _uv(*words: str) -> None:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NotInstalledError(f"{type(error).__name__} from uv {words[0]}") from error
     if ended.returncode:
-        said = ended.stderr.strip().splitlines() or ["no reason given"]
-        raise NotInstalledError(said[0].strip()[:160])
+        raise NotInstalledError(" ".join(ended.stderr.split())[:200] or "no reason given")
