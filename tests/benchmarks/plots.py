@@ -84,7 +84,7 @@ class CountingUp:
             corners = " ".join(at(*corner) for corner in self.limit)
             parts.append(f'<polyline points="{corners}" fill="none" stroke="{INK}" stroke-dasharray="3 4"/>')
         names = [(name, LINES[row % len(LINES)]) for row, name in enumerate(self.moments)]
-        for (name, colour), times in zip(names, self.moments.values(), strict=True):
+        for (name, colour), times in reversed(list(zip(names, self.moments.values(), strict=True))):  # the first on top
             steps = " ".join(f"{at(t, n)} {at(t, n + 1)}" for n, t in enumerate(times))
             width = 3 if colour == OURS else 1.75
             parts.append(
