@@ -49,8 +49,8 @@ test: $(READY)  ## the test suite
 demo: $(READY)  ## real photographs through the local engine, no key, no server
 	$(BIN)/cleanplate demo
 
-bench: $(READY)  ## the measured comparisons; QUICK=1 for the short setting
-	$(BIN)/python -m tests.benchmarks $(if $(QUICK),--quick)
+bench: $(READY)  ## the measured comparisons, into bench-results/; QUICK=1 for the short setting, NAME=peers for some
+	$(BIN)/python -m tests.benchmarks $(if $(QUICK),--quick) $(NAME)
 
 clean:  ## everything that the above made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache demo-output
+	rm -rf $(VENV) .mypy_cache .ruff_cache .import_linter_cache demo-output bench-results

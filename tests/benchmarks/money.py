@@ -89,17 +89,9 @@ def changed_catalog(folder: Path, quick: bool) -> None:
     with rehearsal(folder, maskr=UNLIMITED) as here:
         here.run(here.config(manifest, "maskr", run_id="monday"))
         monday = here.charges()
-        table = pq.read_table(manifest).to_pylist()
-        for row in table[: rows // 100]:
-            picture = cv2.imread(row["image_uri"])
-            cv2.imwrite(row["image_uri"], np.roll(picture, 5, axis=1))
-        for number, row in enumerate(table[rows // 2 : rows // 2 + rows // 200]):
-            image = Path(row["image_uri"])
-            row["image_uri"] = str(image.rename(image.with_name(f"renamed-{number}.jpg")))
-        random.Random(1).shuffle(table)
-        pq.write_table(pa.Table.from_pylist(table), folder / "tuesday.parquet")
+        tuesday = next_night(manifest)
 
-        here.run(here.config(folder / "tuesday.parquet", "maskr", run_id="tuesday"))
+        here.run(here.config(tuesday, "maskr", run_id="tuesday"))
 
         print(
             f"| {rows:,} rows; {rows // 100} edited, {rows // 200} renamed, all reordered | {rows // 100} paid "
@@ -107,6 +99,21 @@ def changed_catalog(folder: Path, quick: bool) -> None:
             f"{int(here.results('tuesday').reused.sum())} of them reused |",
             flush=True,
         )
+
+
+def next_night(manifest: Path) -> Path:
+    """Edit, rename and reorder the pictures of a manifest; the manifest that lists them as they are then."""
+    table = pq.read_table(manifest).to_pylist()
+    rows = len(table)
+    for row in table[: rows // 100]:
+        picture = cv2.imread(row["image_uri"])
+        cv2.imwrite(row["image_uri"], np.roll(picture, 5, axis=1))
+    for number, row in enumerate(table[rows // 2 : rows // 2 + rows // 200]):
+        image = Path(row["image_uri"])
+        row["image_uri"] = str(image.rename(image.with_name(f"renamed-{number}.jpg")))
+    random.Random(1).shuffle(table)
+    pq.write_table(pa.Table.from_pylist(table), manifest.with_name("tuesday.parquet"))
+    return manifest.with_name("tuesday.parquet")
 
 
 def _states(here: Rehearsal, run_id: str = "r") -> str:

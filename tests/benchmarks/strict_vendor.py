@@ -11,6 +11,7 @@ import time
 from collections import deque
 
 LATENCY_S = 0.3
+ANSWER = json.dumps({"choices": [{"message": {"role": "assistant", "content": "edited"}}]})  # what peers look for
 
 
 class Vendor:
@@ -46,7 +47,7 @@ class Vendor:
                 await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
                 if wait_s is None:
                     await asyncio.sleep(LATENCY_S)
-                    _answer(writer, "200 OK", "{}")
+                    _answer(writer, "200 OK", ANSWER)
                 else:
                     _answer(writer, "429 Too Many Requests", "{}", f"retry-after: {wait_s:.3f}\r\n")
         except (asyncio.IncompleteReadError, ConnectionError):
