@@ -1,29 +1,51 @@
-"""Which engine runs the batches: threads here, or Dask workers anywhere (`CLEANPLATE_TASK_RUNNER`)."""
+"""Which engine runs the batches (`CLEANPLATE_TASK_RUNNER`): threads here, or the workers of a Dask or Ray cluster anywhere."""
 
 import os
-from typing import Any
+from typing import Any, Final
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
-MOST_BATCHES_IN_FLIGHT = 64  # as CleanupConfig bounds it; a waiting thread costs little
+from tasks.config.cleanup import MOST_BATCHES_IN_FLIGHT
+
+CORES: Final = os.cpu_count() or 1
 
 
 def configured_task_runner() -> TaskRunner[Any]:
-    """`threads` (default), or `dask`, or `dask:tcp://scheduler:8786` for a cluster that is already there.
+    """`threads` (default), `dask` or `ray` for a cluster of this run's own, `dask:ADDRESS` or `ray:ADDRESS` for one that is there.
 
     Raises:
-        ValueError: another word, or Dask is asked for and not installed.
+        ValueError: another word, or an engine is asked for that is not installed.
     """
     kind, _, address = os.environ.get("CLEANPLATE_TASK_RUNNER", "threads").partition(":")
-    if kind == "threads":
-        return ThreadPoolTaskRunner(max_workers=MOST_BATCHES_IN_FLIGHT)
-    if kind != "dask":
-        raise ValueError(f"CLEANPLATE_TASK_RUNNER is '{kind}': write threads, dask or dask:tcp://host:port")
     try:
-        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra that may not be installed
+        match kind:
+            case "threads":
+                return ThreadPoolTaskRunner(max_workers=MOST_BATCHES_IN_FLIGHT)  # a waiting thread costs little
+            case "dask":
+                return _dask(address)
+            case "ray":
+                return _ray(address)
     except ImportError:
-        raise ValueError("CLEANPLATE_TASK_RUNNER is dask: install cleanplate[dask]") from None
+        raise ValueError(f"CLEANPLATE_TASK_RUNNER is {kind}: install cleanplate[{kind}]") from None
+    raise ValueError(
+        f"CLEANPLATE_TASK_RUNNER is '{kind}': write threads, dask, dask:tcp://host:8786, ray or ray:ray://host:10001"
+    )
+
+
+def _dask(address: str) -> TaskRunner[Any]:
+    from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra that may not be installed
+
     if address:
         return DaskTaskRunner(address=address)
-    workers = {"n_workers": os.cpu_count() or 1, "threads_per_worker": 16, "dashboard_address": None}
-    return DaskTaskRunner(cluster_kwargs=workers)
+    return DaskTaskRunner(cluster_kwargs={"n_workers": CORES, "threads_per_worker": 16, "dashboard_address": None})
+
+
+def _ray(address: str) -> TaskRunner[Any]:
+    """Ray gives each batch under way a process and one of the CPUs that its nodes were said to have."""
+    import ray  # noqa: F401, PLC0415 - prefect-ray itself would notice only when the run begins
+    from prefect_ray.task_runners import RayTaskRunner  # noqa: PLC0415 - an extra that may not be installed
+
+    if address:
+        return RayTaskRunner(address=address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    return RayTaskRunner(init_kwargs={"address": "local", "num_cpus": CORES, "include_dashboard": False})
