@@ -45,7 +45,7 @@ def _ray(address: str) -> TaskRunner[Any]:
     import ray  # noqa: F401, PLC0415 - prefect-ray itself would notice only when the run begins
     from prefect_ray.task_runners import RayTaskRunner  # noqa: PLC0415 - an extra that may not be installed
 
-    if address:
-        return RayTaskRunner(address=address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    return RayTaskRunner(init_kwargs={"address": "local", "num_cpus": CORES, "include_dashboard": False})
+    own_cluster = {"address": "local", "num_cpus": CORES, "include_dashboard": False}
+    runner: TaskRunner[Any] = RayTaskRunner(address=address) if address else RayTaskRunner(init_kwargs=own_cluster)
+    return runner

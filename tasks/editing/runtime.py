@@ -136,6 +136,12 @@ class Runtime:
             )
         except LedgerError as error:
             raise ConfigurationError(f"the ledger cannot be opened (CLEANPLATE_LEDGER_URL): {error}") from error
+        if self.plan.joined and not await self.ledger.knows_run(self.plan.run_id):
+            await self.ledger.aclose()
+            raise ConfigurationError(
+                f"this process's ledger does not know run {self.plan.run_id}, so limits and budget would not be shared: "
+                "CLEANPLATE_LEDGER_URL must name the same database for the run and for every worker that joins it"
+            )
         await self.ledger.open_run(self.plan.run_id, config.budget_usd, probe_parked=config.shard is None)
         self.deliveries = Deliveries(self.ledger, self.storage, run_id=self.plan.run_id, reuse=config.reuse)
         self.sources = SourceReader(self.storage, self.ledger)

@@ -15,6 +15,7 @@ from tasks.editing.runtime import Runtime
 
 _runtimes: dict[tuple[str, bool], Runtime] = {}
 _ended: set[tuple[str, bool]] = set()
+_progress: Progress | None = None  # of the runtime that was made last; it outlives it, for the last word on how the run went
 _lock = threading.Lock()
 
 
@@ -26,23 +27,24 @@ def runtime_of(plan: PlannedRun, load: Callable[[], Settings] = load_settings) -
     Raises:
         StoppedError: the run has ended here; a batch that was only about to begin must not begin it anew.
     """
+    global _progress  # noqa: PLW0603 - as the registry, one a process
     with _lock:
         key = (plan.folder_uri, plan.retry)
         if key in _ended:
             raise StoppedError(ErrorCode.INTERRUPTED)
         if key not in _runtimes:
             _runtimes[key] = Runtime(plan, load())
+            _progress = _runtimes[key].progress
         return _runtimes[key]
 
 
 def current_progress() -> Progress | None:
-    """Of the run that this process works on; None before it has begun."""
-    runtimes = list(_runtimes.values())
-    return runtimes[-1].progress if runtimes else None
+    """Of the run that this process works on, or did last; None before it has begun."""
+    return _progress
 
 
 def current_snapshot() -> ProgressSnapshot | None:
-    """How the run of this process stands now."""
+    """How the run of this process stands now, or ended."""
     progress = current_progress()
     return None if progress is None else progress.snapshot(time.monotonic())
 
