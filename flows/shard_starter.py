@@ -1,7 +1,7 @@
 """Flow runs for shards: found where an earlier bulk flow of the same run left them at work, else submitted."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Final
 
@@ -25,9 +25,7 @@ class ShardStarter:
         self._client = client
         self._plan = plan
         self._deployment = deployment
-        now = datetime.now(UTC)
-        left_s = plan.config.time_left_s(now)
-        self.ends_at = None if left_s is None else now + timedelta(seconds=left_s)  # nothing new begins after this
+        self.ends_at = plan.config.ends(datetime.now(UTC))
 
     def left_behind(self) -> dict[Shard, FlowRun]:
         """Shards of this run that are at work or waiting: the bulk flow that started them has died.

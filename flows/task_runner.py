@@ -1,10 +1,12 @@
 """Which engine runs the batches (`CLEANPLATE_TASK_RUNNER`): threads here, or the workers of a Dask or Ray cluster anywhere."""
 
 import os
+from multiprocessing import resource_tracker
 from typing import Any, Final
 
 from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
+from flows.shelter import sheltered_from_ctrl_c
 from tasks.config.cleanup import MOST_BATCHES_IN_FLIGHT
 
 CORES: Final = os.cpu_count() or 1
@@ -16,7 +18,7 @@ def configured_task_runner() -> TaskRunner[Any]:
     Raises:
         ValueError: another word, or an engine is asked for that is not installed.
     """
-    kind, _, address = os.environ.get("CLEANPLATE_TASK_RUNNER", "threads").partition(":")
+    kind, _, address = _wanted().partition(":")
     try:
         match kind:
             case "threads":
@@ -32,12 +34,30 @@ def configured_task_runner() -> TaskRunner[Any]:
     )
 
 
+def runs_here() -> bool:
+    """Whether all batches are edited in this process."""
+    return _wanted() == "threads"
+
+
+def _wanted() -> str:
+    return os.environ.get("CLEANPLATE_TASK_RUNNER", "threads")
+
+
 def _dask(address: str) -> TaskRunner[Any]:
     from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra that may not be installed
 
     if address:
         return DaskTaskRunner(address=address)
-    return DaskTaskRunner(cluster_kwargs={"n_workers": CORES, "threads_per_worker": 16, "dashboard_address": None})
+    workers = {"n_workers": CORES, "threads_per_worker": 16, "dashboard_address": None}
+    return DaskTaskRunner(cluster_class=_local_dask, cluster_kwargs=workers)
+
+
+def _local_dask(**knobs: Any) -> Any:
+    from distributed import LocalCluster  # noqa: PLC0415 - as above
+
+    resource_tracker.ensure_running()  # as it starts, it unblocks SIGINT for who starts it
+    with sheltered_from_ctrl_c():
+        return LocalCluster(**knobs)  # type: ignore[no-untyped-call]
 
 
 def _ray(address: str) -> TaskRunner[Any]:
@@ -46,6 +66,11 @@ def _ray(address: str) -> TaskRunner[Any]:
     from prefect_ray.task_runners import RayTaskRunner  # noqa: PLC0415 - an extra that may not be installed
 
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own_cluster = {"address": "local", "num_cpus": CORES, "include_dashboard": False}
+    own_cluster = {
+        "address": "local",
+        "num_cpus": CORES,
+        "include_dashboard": False,
+        "_node_ip_address": "127.0.0.1",  # else its servers listen to the network
+    }
     runner: TaskRunner[Any] = RayTaskRunner(address=address) if address else RayTaskRunner(init_kwargs=own_cluster)
     return runner

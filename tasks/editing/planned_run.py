@@ -1,7 +1,8 @@
 """A run as every worker sees it: small, picklable, without rows and without secrets."""
 
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from manifests.items import BatchRef
@@ -23,6 +24,9 @@ class PlannedRun:
     folder_uri: str
     row_count: int
     retry: bool = False
+    opening: str = field(
+        default_factory=lambda: uuid.uuid4().hex
+    )  # names this start of the run, among others of its id
     travelled = False  # to another process, where nothing but this run's own ledger will do
 
     @cached_property

@@ -60,6 +60,7 @@ class Runtime:
         self._thread.start()
         self._entrance = threading.Lock()
         self._under_way: set[Future[Any]] = set()
+        self._left_at = time.monotonic()  # when the last work ended
         self._closing = False
         self._cpu = ThreadPoolExecutor(CORES, thread_name_prefix="cleanplate-pixels")
         gc.set_threshold(20_000, 20, 50)  # Python's own 700 collects too often for thousands of live tasks
@@ -82,12 +83,21 @@ class Runtime:
                 raise StoppedError(ErrorCode.INTERRUPTED)
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
             self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
+        future.add_done_callback(self._left)
         done = False
         while meanwhile is not None and not done:
             done = bool(wait([future], timeout=MEANWHILE_S).done)
             meanwhile()
         return future.result()
+
+    @property
+    def idle_s(self) -> float:
+        """How long nothing has been under way."""
+        return 0.0 if self._under_way else time.monotonic() - self._left_at
+
+    def _left(self, future: Future[Any]) -> None:
+        self._left_at = time.monotonic()
+        self._under_way.discard(future)
 
     async def cpu(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Run a CPU-bound function in a thread; what it calls releases the interpreter lock."""

@@ -130,7 +130,7 @@ def run(case: Case) -> Seen:
                 if case.killed:
                     wait_until(lambda: here.charges() > case.rows // 7, bulk, logs[0])
                     lose_one(workers)
-                out, err = bulk.communicate(timeout=1200)
+                _, err = bulk.communicate(timeout=1200)
             finally:
                 for process in (*workers, bulk):
                     if process.poll() is None:
