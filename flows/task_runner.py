@@ -62,15 +62,12 @@ def _local_dask(**knobs: Any) -> Any:
 
 def _ray(address: str) -> TaskRunner[Any]:
     """Ray gives each batch under way a process and one of the CPUs that its nodes were said to have."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not address:  # read when Ray is imported: a cluster of one machine, on loopback alone
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     import ray  # noqa: F401, PLC0415 - prefect-ray itself would notice only when the run begins
     from prefect_ray.task_runners import RayTaskRunner  # noqa: PLC0415 - an extra that may not be installed
 
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    own_cluster = {
-        "address": "local",
-        "num_cpus": CORES,
-        "include_dashboard": False,
-        "_node_ip_address": "127.0.0.1",  # else its servers listen to the network
-    }
+    own_cluster = {"address": "local", "num_cpus": CORES, "include_dashboard": False}
     runner: TaskRunner[Any] = RayTaskRunner(address=address) if address else RayTaskRunner(init_kwargs=own_cluster)
     return runner

@@ -122,6 +122,7 @@ def run(case: Case) -> Seen:
         with place(home, case.limit) as here:
             logs = [home / f"worker-{number}.log" for number in range(case.workers)]
             workers = [start_worker(here.environment, "cleanplate", log.stem, log) for log in logs]
+            wait_until(lambda: all("started!" in log.read_text() for log in logs), workers[0], logs[0])
             budget = None if case.paid_rows is None else case.paid_rows * PRICE
             config = here.config(manifest, "runflow", batches_in_flight=1, budget_usd=budget)
             began = datetime.now(UTC)
@@ -151,7 +152,7 @@ def start_bulk(here: Rehearsal, config: str) -> "subprocess.Popen[bytes]":
 
 
 def wait_until(reached: Callable[[], bool], process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while not reached():
         assert process.poll() is None, (process.communicate(), log.read_text()[-3000:])
         assert time.monotonic() < deadline, log.read_text()[-3000:]
