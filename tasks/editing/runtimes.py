@@ -53,7 +53,9 @@ def _keep(plan: PlannedRun, runtime: Runtime) -> None:
     while not _close_if_idle(plan, runtime):
         time.sleep(LISTEN_EVERY_S)
         if stop_was_said(plan):
-            runtime.stop(ErrorCode.INTERRUPTED)
+            with _lock:
+                if _runtimes.get(plan.opening) is runtime:
+                    runtime.stop(ErrorCode.INTERRUPTED)
 
 
 def _close_if_idle(plan: PlannedRun, runtime: Runtime) -> bool:
