@@ -30,7 +30,7 @@ def configured_task_runner() -> TaskRunner[Any]:
     except ImportError:
         raise ValueError(f"CLEANPLATE_TASK_RUNNER is {kind}: install cleanplate[{kind}]") from None
     raise ValueError(
-        f"CLEANPLATE_TASK_RUNNER is '{kind}': write threads, dask, dask:tcp://host:8786, ray or ray:ray://host:10001"
+        f"CLEANPLATE_TASK_RUNNER is '{kind}': write threads, dask, dask:tcp://host:8786, ray or ray:host:6379"
     )
 
 

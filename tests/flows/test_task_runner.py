@@ -46,7 +46,7 @@ def test_another_word_is_refused_with_what_may_stand_there(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("text", "address", "local"), [("ray", None, True), ("ray:ray://10.0.0.5:10001", "ray://10.0.0.5:10001", False)]
+    ("text", "address", "local"), [("ray", None, True), ("ray:10.0.0.5:6379", "10.0.0.5:6379", False)]
 )
 def test_ray_gets_a_cluster_of_this_machine_or_the_one_that_is_named(
     monkeypatch: pytest.MonkeyPatch, text: str, address: str | None, local: bool
