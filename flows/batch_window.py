@@ -53,7 +53,7 @@ def edit_batches(plan: PlannedRun, batches: Iterable[BatchRef], total: int, pass
     return sorted(still_open, key=lambda batch: batch.index)
 
 
-def _report(batch: PrefectFuture[BatchReport]) -> BatchReport | object:
+def _report(batch: PrefectFuture[BatchReport]) -> object:
     """What the batch's task returned, or what it failed with."""
     try:
         return batch.result(raise_on_failure=False)

@@ -148,12 +148,13 @@ class ShardRuns:
 
     def _take_over(self, run: ShardRun, why: str) -> None:
         """A new flow run of the same shard: the ledger and the parts tell it where to go on. The old one must not come back."""
-        self._client.set_flow_run_state(run.flow_run_id, Cancelled(message=f"taken over: {why}"), force=True)
+        lost = run.flow_run_id
         if self._cancelled or run.taken_over >= self._takeovers:
-            log.error("shard %s is given up: %s, for the %dth time", run.shard, why, run.taken_over + 1)
+            log.error("shard %s is given up after %d takeovers: %s", run.shard, run.taken_over, why)
             run.given_up, run.message = True, why
         else:
             log.warning("shard %s is taken over: %s", run.shard, why)
-            run.taken_over += 1
             run.flow_run_id = self._starter.submit(run.shard).id
+            run.taken_over += 1
             run.state, run.heard_at, run.beats = StateType.SCHEDULED, self._clock(), 0
+        self._client.set_flow_run_state(lost, Cancelled(message=f"taken over: {why}"), force=True)
