@@ -69,7 +69,6 @@ class Seen:
 def main(quick: bool) -> None:
     """Print a Markdown table; fails when a row is lost or paid twice, or when a limit or the budget is crossed."""
     rows = 300 if quick else 1200
-    limit = "60/6s"
     print(
         "| rows | workers | killed | limit | budget | rows lost | charged twice | 429s | charged | in doubt | shards taken over "
         "| to the first edit, s | editing, s | to the results, s | times one worker, editing | whole |"
@@ -79,7 +78,7 @@ def main(quick: bool) -> None:
     for case in (
         Case(rows=rows, workers=1),
         Case(rows=rows, workers=3),
-        Case(rows=rows, workers=3, limit=limit, killed=True),
+        Case(rows=rows, workers=3, limit="60/6s", killed=True),
         Case(rows=rows, workers=3, paid_rows=rows // 3),
     ):
         seen = run(case)
