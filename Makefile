@@ -39,9 +39,13 @@ format: $(READY)  ## put the code in shape
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
+EXTRAS  := --extra dask --extra demo --extra lama
+
 lock: $(READY)  ## resolve the dependencies anew, within the bounds of pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --all-extras -o requirements.lock pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --all-extras --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(COMPILE) $(EXTRAS) -o requirements.lock pyproject.toml
+	$(COMPILE) $(EXTRAS) --group dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(COMPILE) $(EXTRAS) --extra ray -c requirements.lock -o requirements-ray.lock pyproject.toml
 
 test: $(READY)  ## the test suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup

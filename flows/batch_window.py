@@ -40,7 +40,7 @@ def edit_batches(plan: PlannedRun, batches: Iterable[BatchRef], total: int, pass
             under_way += 1
         if not under_way:
             break
-        report = finished.get().result(raise_on_failure=False)
+        report = _report(finished.get())
         under_way, done = under_way - 1, done + 1
         progress.show(done)
         if not isinstance(report, BatchReport):
@@ -51,6 +51,14 @@ def edit_batches(plan: PlannedRun, batches: Iterable[BatchRef], total: int, pass
         get_run_logger().error("%d batches ended unexpectedly, first: %s", len(failures), failures[0])
         raise BatchesFailedError(f"{len(failures)} batches ended unexpectedly: {failures[0]}")
     return sorted(still_open, key=lambda batch: batch.index)
+
+
+def _report(batch: PrefectFuture[BatchReport]) -> object:
+    """What the batch's task returned, or what it failed with."""
+    try:
+        return batch.result(raise_on_failure=False)
+    except Exception as error:  # noqa: BLE001 - each engine has its own for a worker that died once too often
+        return error
 
 
 class _Progress:

@@ -1,5 +1,7 @@
 """The main flow: edit every item of a manifest, and leave one outcome per item behind."""
 
+from datetime import UTC, datetime
+
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -56,7 +58,8 @@ def catalog_cleanup(config: CleanupConfig, retry: bool = False) -> State[RunSumm
     """
     settings = load_settings()
     configure_logging(settings)
-    plan = plan_batches(config.at(scheduled_start()), retry=retry)
+    ends_at = config.ends(datetime.now(UTC))  # the same moment for every process that edits batches
+    plan = plan_batches(config.at(scheduled_start()).model_copy(update={"ends_at": ends_at}), retry=retry)
     if config.shard is not None:
         edit_in_passes(plan, settings)
         return Completed(message=f"shard {config.shard} is done; bulk-reprocess joins the results")

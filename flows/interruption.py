@@ -8,10 +8,12 @@ from types import FrameType
 
 from prefect.logging import get_run_logger
 
+from flows.task_runner import runs_here
 from manifests.error_codes import ErrorCode
 from tasks.editing.errors import StoppedError
 from tasks.editing.planned_run import PlannedRun
 from tasks.editing.runtimes import runtime_of
+from tasks.editing.stop_word import say_stop
 
 
 @contextmanager
@@ -21,6 +23,8 @@ def stop_gracefully_on_signals(plan: PlannedRun) -> Iterator[None]:
     def stop() -> None:
         with suppress(StoppedError):  # it has ended already
             runtime_of(plan).stop(ErrorCode.INTERRUPTED)
+        if not runs_here():  # in a thread: this is a signal handler, and the run folder may be in a bucket
+            threading.Thread(target=say_stop, args=(plan,), daemon=True).start()
 
     with calling_on_signals(stop):
         yield

@@ -1,40 +1,34 @@
-"""Prefect's temporary server, out of Ctrl-C's reach: a terminal signals every process of the command, and a run needs it to the end.
+"""Prefect's temporary server, out of Ctrl-C's reach.
 
 A flow without PREFECT_API_URL starts that server itself, as a child in the terminal's own group. Ctrl-C would end it together
 with the run, which then cannot say that it has settled: it asks a server that is gone, for minutes.
 """
 
-import signal
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from prefect.settings import get_current_settings
+from prefect.server.api.server import SubprocessASGIServer
+from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
+
+from flows.shelter import sheltered_from_ctrl_c
+from flows.task_runner import runs_here
 
 
-def start_own_server() -> None:
+@contextmanager
+def own_server() -> Iterator[None]:
     """Start the server that the flow would start, unless there is one already; it ends with this process.
 
-    It inherits a blocked SIGINT from the thread that starts it: uvicorn's own handler never hears of it. SIGTERM stays
-    as it is, for that is how Prefect ends it.
+    Workers of Dask or Ray are told its address: each would start one of its own.
 
     Raises:
         RuntimeError: it did not answer in time.
     """
     settings = get_current_settings()
     if settings.api.url or not settings.server.ephemeral.enabled:
+        yield
         return
-    failures: list[Exception] = []
-    starter = threading.Thread(target=_start, args=(failures,), daemon=True)
-    starter.start()
-    starter.join()
-    if failures:
-        raise failures[0]
-
-
-def _start(failures: list[Exception]) -> None:
-    from prefect.server.api.server import SubprocessASGIServer
-
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        SubprocessASGIServer().start()
-    except Exception as error:  # noqa: BLE001 - raised again by whoever waits for this thread
-        failures.append(error)
+    server = SubprocessASGIServer()
+    with sheltered_from_ctrl_c():
+        server.start()
+    with temporary_settings({} if runs_here() else {PREFECT_API_URL: server.api_url}):
+        yield

@@ -112,7 +112,7 @@ def retry(
 def execute(knobs: CleanupConfig, *, retry: bool = False) -> RunSummary:
     """Run the flow with a live display; a user's mistake ends the process with its message."""
     from flows.catalog_cleanup import catalog_cleanup  # Prefect takes seconds to import; `--help` should not
-    from flows.commands.own_server import start_own_server  # as the flow: it imports Prefect
+    from flows.commands.own_server import own_server  # as the flow: it imports Prefect
 
     with usage_errors(console), live_progress(console):
         # Before Prefect, which takes seconds to say less; keys in its Secret blocks are looked at when the run begins.
@@ -120,8 +120,8 @@ def execute(knobs: CleanupConfig, *, retry: bool = False) -> RunSummary:
         check_run(knobs, settings, retry=retry, load_secret=lambda name: name)
         for warning in price_warnings(knobs.providers, settings):
             console.print(Text.assemble(("Warning: ", "bold yellow"), warning))
-        start_own_server()
-        state: Any = catalog_cleanup(knobs, retry=retry, return_state=True)
+        with own_server():
+            state: Any = catalog_cleanup(knobs, retry=retry, return_state=True)
         summary: RunSummary = state.result()  # raises what the flow raised
     console.print(sentence(summary), highlight=False)
     return summary

@@ -1,6 +1,6 @@
 """The knobs of one run: the single parameter of the flows, shown as a form by Prefect. Holds no secret."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Literal, Self
 
@@ -100,6 +100,11 @@ class CleanupConfig(BaseModel):
         """Seconds from `now` after which no new work begins; None: no such bound."""
         bounds = [self.deadline_s, None if self.ends_at is None else (self.ends_at - now).total_seconds()]
         return min((max(0.0, bound) for bound in bounds if bound is not None), default=None)
+
+    def ends(self, now: datetime) -> datetime | None:
+        """The moment after which no new work begins in a run that begins `now`; None: no such bound."""
+        left_s = self.time_left_s(now)
+        return None if left_s is None else now + timedelta(seconds=left_s)
 
     @property
     def deadline_s(self) -> float | None:

@@ -38,7 +38,7 @@ from tasks.credits.records import Account, Attempt
 from tasks.credits.recovery import Recover, Resume, as_fact, open_attempts
 from tasks.credits.redaction import note
 from tasks.credits.reservation import Reservation, Ticketing
-from tasks.credits.statement import BalanceLine, StatementLine, balances, statement
+from tasks.credits.statement import BalanceLine, StatementLine, balances, knows_run, statement
 from tasks.credits.writer import Writer
 
 PATIENCE_S: Final = 60.0  # how long a lost database is waited for
@@ -111,6 +111,10 @@ class Ledger:
                 run or a retry, once; not for each worker of it.
         """
         await self._write(operations.OpenRun(run_id, to_nano(budget_usd), probe_parked))
+
+    async def knows_run(self, run_id: str) -> bool:
+        """Whether that run was opened in these books. For whoever joins it: in others, its budget would be another one."""
+        return await self._reader.read(lambda connection: knows_run(connection, run_id))
 
     async def rate_limited(self, provider: str, retry_after_s: float | None) -> None:
         """The provider said 429: nobody starts anything at this account for so long (None: it did not say)."""

@@ -56,6 +56,11 @@ _COUNTS: Final = frozenset({"settled", "released", "in_doubt", "under_way"})
 _SUMS: Final = ("settled", "credits", "usd", "released", "in_doubt", "under_way", "credits_held", "usd_held")
 
 
+def knows_run(connection: Connection, run_id: str) -> bool:
+    """Whether that run was ever opened in these books."""
+    return bool(connection.execute("SELECT 1 FROM runs WHERE run_id = ?", (run_id,)))
+
+
 def statement(
     connection: Connection, *, run_id: str | None, provider: str | None, day: date | None
 ) -> list[StatementLine]:

@@ -1,7 +1,8 @@
 """A run as every worker sees it: small, picklable, without rows and without secrets."""
 
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from manifests.items import BatchRef
@@ -23,6 +24,10 @@ class PlannedRun:
     folder_uri: str
     row_count: int
     retry: bool = False
+    opening: str = field(
+        default_factory=lambda: uuid.uuid4().hex
+    )  # names this start of the run, among others of its id
+    travelled = False  # to another process, where nothing but this run's own ledger will do
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -44,6 +49,12 @@ class PlannedRun:
         stretch, count = self.config.stretch, self.manifest.batch_count
         return range(count) if stretch is None else stretch.batches(count)
 
+    @property
+    def joined(self) -> bool:
+        """Whether another process opened the run: this one has a shard of it, or batches."""
+        return self.travelled or self.config.shard is not None
+
     def __getstate__(self) -> dict[str, object]:
         """Open files stay behind when the run travels to another process."""
-        return {name: value for name, value in self.__dict__.items() if name not in {"manifest", "folder"}}
+        kept = {name: value for name, value in self.__dict__.items() if name not in {"manifest", "folder"}}
+        return {**kept, "travelled": True}

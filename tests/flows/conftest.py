@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from tasks.editing.planned_run import PlannedRun
+from tests.flows.shards import DEPLOYMENT, POOL, planned
 from tests.services import clean_environment, command, prefect_server
 
 
@@ -49,3 +54,30 @@ def cleanplate(prefect_api: str, tmp_path: Path) -> Cleanplate:
     home = tmp_path / "home"
     home.mkdir()
     return Cleanplate(home, clean_environment(home, PREFECT_API_URL=prefect_api))
+
+
+@pytest.fixture(scope="session")
+def with_shards(prefect_api: str) -> Iterator[SyncPrefectClient]:
+    """A client of that server, which has a work pool and a deployment for shards, and one without a pool."""
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        client = get_client(sync_client=True)
+    with client:
+        client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
+        flow, name = DEPLOYMENT.split("/")
+        flow_id = client.create_flow_from_name(flow)
+        client.create_deployment(flow_id=flow_id, name=name, work_pool_name=POOL)
+        client.create_deployment(flow_id=flow_id, name="without-a-pool")
+        yield client
+
+
+@pytest.fixture
+def client(with_shards: SyncPrefectClient, prefect_api: str) -> Iterator[SyncPrefectClient]:
+    """The same, while this process's own Prefect knows the server too."""
+    with temporary_settings({PREFECT_API_URL: prefect_api}):
+        yield with_shards
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> PlannedRun:
+    """Of 120 rows, as the bulk run `big`."""
+    return planned(tmp_path)
