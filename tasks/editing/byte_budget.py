@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 
 class ByteBudget:
@@ -50,7 +50,8 @@ class ByteBudget:
             if ticket.done() and not ticket.cancelled():
                 self._held -= size
             else:
-                self._waiting.remove((size, ticket))
+                with suppress(ValueError):  # whoever gave room back has passed over it already
+                    self._waiting.remove((size, ticket))
             self._admit()
             raise
 

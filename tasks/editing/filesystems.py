@@ -39,5 +39,8 @@ def _open(protocol: str) -> Any:
     mine: dict[str, Any] = {"asynchronous": True, "skip_instance_cache": True, "use_listings_cache": False}
     if protocol in S3:
         configured = fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})
+        mine["max_concurrency"] = (
+            1  # for one file: with more, s3fs asks for the size of every picture before it gets it
+        )
         mine["config_kwargs"] = {"max_pool_connections": CONNECTIONS, **configured}
     return fsspec.filesystem(protocol, **mine)

@@ -47,7 +47,7 @@ class Finisher:
 
     async def _judge_again(self, attempt: Attempt, data: bytes) -> "_Judged":
         """In a frame of its own: whoever stores and books holds no pixels meanwhile, and no place for decoding."""
-        async with self._piece.pixels() as checked:
+        async with self._piece.pixels(finishing=True) as checked:
             fitted = await fitted_to(self._runtime, checked, attempt.provider.capabilities)
             assert not isinstance(fitted, Unfit)  # noqa: S101 - it was fitted before it was sent
             return await self._judge(attempt, data, checked, fitted)

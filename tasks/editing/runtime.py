@@ -26,6 +26,7 @@ from tasks.editing.deliveries import Deliveries
 from tasks.editing.errors import StoppedError
 from tasks.editing.lane import Lane
 from tasks.editing.once import OnceAtATime
+from tasks.editing.places import Places
 from tasks.editing.planned_run import PlannedRun
 from tasks.editing.progress import Progress
 from tasks.editing.sending import LaneSettings
@@ -144,7 +145,7 @@ class Runtime:
         self.storage = Storage()
         self.memory = ByteBudget(self.settings.memory_mb * 1_000_000)
         self.kept_pixels = ByteBudget(self.settings.memory_mb * 1_000_000 // 4)
-        self.decoded = asyncio.Semaphore(DECODED_AT_ONCE)
+        self.decoded = Places(DECODED_AT_ONCE)
         self.once = OnceAtATime()
         self.upstream = Upstream(on_empty=self._nudge)
         self.decisions = RoutingDecisions()

@@ -20,9 +20,9 @@ class Workpiece:
         self._kept: Preflight | None = None
 
     @asynccontextmanager
-    async def pixels(self) -> AsyncIterator[Preflight]:
-        """Decoded and checked, within the number of pictures that may be decoded at once."""
-        async with self._runtime.decoded:
+    async def pixels(self, *, finishing: bool = False) -> AsyncIterator[Preflight]:
+        """Decoded and checked, within the number of pictures that may be decoded at once. `finishing`: the answer is there."""
+        async with self._runtime.decoded.one(finishing=finishing):
             if self._kept is not None:
                 yield self._kept
                 return

@@ -78,12 +78,17 @@ def unavoidable_s(files: Any, folder: Path, rows: int) -> float:
     """Seconds a row, one step after another."""
     began = time.monotonic()
     for number in range(rows):
-        image = cv2.imdecode(np.frombuffer(files.cat_file(f"shop/in/{number}.jpg"), np.uint8), cv2.IMREAD_COLOR)
-        cv2.imdecode(np.frombuffer(files.cat_file(f"shop/in/{number}_mask.png"), np.uint8), cv2.IMREAD_GRAYSCALE)
+        image = cv2.imdecode(read(files, f"shop/in/{number}.jpg"), cv2.IMREAD_COLOR)
+        cv2.imdecode(read(files, f"shop/in/{number}_mask.png"), cv2.IMREAD_GRAYSCALE)
         cv2.imread(str(folder / f"{number}_clean.png"))
         _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         files.pipe_file(f"shop/plain/{number}.jpg", encoded.tobytes())
     return (time.monotonic() - began) / rows
+
+
+def read(files: Any, path: str) -> np.ndarray[Any, Any]:
+    """One request: with more than one at once a file, s3fs asks for the size first."""
+    return np.frombuffer(files.cat_file(path, max_concurrency=1), np.uint8)
 
 
 def of_product(folder: Path, s3: S3Server, url: str) -> float:

@@ -8,6 +8,7 @@ import pytest
 from manifests.items import Item
 from tasks.config.imaging import PreflightSettings
 from tasks.editing.byte_budget import ByteBudget
+from tasks.editing.places import Places
 from tasks.editing.runtime import LITTLE_FILES_BYTES
 from tasks.editing.sources import SourceFile, Sources
 from tasks.editing.workpiece import Workpiece
@@ -22,7 +23,7 @@ class Machine(SimpleNamespace):
     def __init__(self, room: int) -> None:
         super().__init__(
             kept_pixels=ByteBudget(room),
-            decoded=asyncio.Semaphore(1),
+            decoded=Places(1),
             settings=SimpleNamespace(preflight=PreflightSettings()),
             decodings=0,
         )
