@@ -14,7 +14,7 @@ from tasks.editing.runtime import LITTLE_PIXELS_BYTES, Runtime
 from tasks.editing.story import Story
 from tasks.editing.workpiece import Workpiece
 from tasks.imaging.encode import Encoded
-from tasks.preflight import Fitted, Preflight, Unfit, fit_to_provider, goes_as_it_is
+from tasks.preflight import Fitted, Preflight, Unfit, fit_to_provider, unchanged
 from tasks.providers.base import Capabilities
 from tasks.quality import Verdict, deliver, judge
 
@@ -163,6 +163,5 @@ class _Judged:
 async def fitted_to(runtime: Runtime, checked: Preflight, limits: Capabilities) -> Fitted | Unfit:
     """The row as a provider gets it. What goes as it is takes microseconds, less than a hand-over to the pool."""
     settings = runtime.settings.preflight
-    if goes_as_it_is(checked, limits, settings):
-        return fit_to_provider(checked, limits, settings)
-    return await runtime.cpu(fit_to_provider, checked, limits, settings)
+    fitted = unchanged(checked, limits, settings)
+    return fitted or await runtime.cpu(fit_to_provider, checked, limits, settings)

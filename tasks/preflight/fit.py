@@ -40,19 +40,20 @@ def fit_to_provider(preflight: Preflight, capabilities: Capabilities, settings: 
     return _with_the_rest(preflight, picture, packer, *packed)
 
 
-def goes_as_it_is(preflight: Preflight, capabilities: Capabilities, settings: PreflightSettings) -> bool:
-    """Whether the provider takes the row's own files, so that fitting it is no work."""
+def unchanged(preflight: Preflight, capabilities: Capabilities, settings: PreflightSettings) -> Fitted | None:
+    """An accepted row's own files, if this provider takes them: what `fit_to_provider` would give, in microseconds. None: it takes work."""
     picture, mask = preflight.picture, preflight.mask
     if picture is None or preflight.reference is not None:
-        return False
+        return None
     packer = Packer(capabilities=capabilities, settings=settings)
+    image = packer.as_is(picture, preflight.image_bytes, preflight.item.image_uri)
+    if image is None or not (mask is None or packer.mask_as_is(mask, preflight.mask_bytes, None)):
+        return None
     placement = place(preflight, picture, capabilities, settings)
-    return (
-        isinstance(placement, Placement)
-        and _whole(placement, picture)
-        and packer.as_is(picture, preflight.image_bytes, None) is not None
-        and (mask is None or packer.mask_as_is(mask, preflight.mask_bytes, None) is not None)
-    )
+    if isinstance(placement, Unfit) or not _whole(placement, picture):
+        return None
+    fitted = _with_the_rest(preflight, picture, packer, placement, on_white(picture), image, ())
+    return None if isinstance(fitted, Unfit) else fitted
 
 
 def _pack_image(

@@ -13,7 +13,7 @@ from tasks.config.imaging import PreflightSettings
 from tasks.imaging import pnm
 from tasks.imaging.decode import decode_picture
 from tasks.imaging.masks import decode_mask
-from tasks.preflight import Fitted, Preflight, Unfit, check_item, fit_to_provider
+from tasks.preflight import Fitted, Preflight, Unfit, check_item, fit_to_provider, unchanged
 from tasks.providers.base import Capabilities
 from tests.factories.pictures import as_file, exif, hole, jpeg, photo, png, png16, product_on_white, stored_for
 
@@ -32,8 +32,15 @@ def accepted(
 
 
 def fitted(preflight: Preflight, **limits: Any) -> Fitted:
-    found = fit_to_provider(preflight, Capabilities(offers=(), **limits), SETTINGS)
+    """What a provider gets. Where that is the row's own files, the short way there must find the same."""
+    capabilities = Capabilities(offers=(), **limits)
+    found = fit_to_provider(preflight, capabilities, SETTINGS)
     assert isinstance(found, Fitted), found
+    short = unchanged(preflight, capabilities, SETTINGS)
+    own = [found.image.data is preflight.image_bytes, found.mask is None or found.mask.data is preflight.mask_bytes]
+    assert (short is not None) == (all(own) and found.reference is None)
+    for name in ("item", "image", "mask", "points", "box", "placement", "repairs") if short else ():
+        assert getattr(short, name) == getattr(found, name)
     return found
 
 
