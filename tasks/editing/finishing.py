@@ -163,5 +163,6 @@ class _Judged:
 async def fitted_to(runtime: Runtime, checked: Preflight, limits: Capabilities) -> Fitted | Unfit:
     """The row as a provider gets it. What goes as it is takes microseconds, less than a hand-over to the pool."""
     settings = runtime.settings.preflight
-    fitted = unchanged(checked, limits, settings)
-    return fitted or await runtime.cpu(fit_to_provider, checked, limits, settings)
+    if (as_it_is := unchanged(checked, limits, settings)) is not None:
+        return as_it_is
+    return await runtime.cpu(fit_to_provider, checked, limits, settings)
