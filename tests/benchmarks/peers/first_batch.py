@@ -32,7 +32,7 @@ class Reader:
 
 
 READERS = (
-    Reader(label="cleanplate: checked, counted, first 50 rows", way="ours", ours=True),
+    Reader(label="cleanplate: planned, first 50 rows", way="ours", ours=True),
     Reader(label="pandas: read_parquet, first 50 rows", way="pandas"),
     Reader(label=f"{IMG2DATASET}: its first shard", way="img2dataset", requirements=IMG2DATASET.requirements),
 )
