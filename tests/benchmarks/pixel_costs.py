@@ -20,7 +20,7 @@ import numpy as np
 from manifests.items import Item
 from tasks.config.imaging import PreflightSettings, QualitySettings
 from tasks.config.providers import LocalSettings
-from tasks.editing.storage import Storage
+from tasks.editing.storage import Storage, StorageError
 from tasks.imaging import pnm
 from tasks.imaging.allocator import keep_freed_memory
 from tasks.imaging.decode import decode_picture
@@ -103,12 +103,13 @@ def _row(timer: Timer, image: bytes, capabilities: Capabilities, *, jpeg_answer:
 
 def _fetch(timer: Timer, *files: bytes) -> float:
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
-        storage, paths = Storage(), [Path(folder) / str(number) for number in range(len(files))]
+        storage, paths = Storage(), [f"{folder}/{number}" for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
-            path.write_bytes(data)
+            Path(path).write_bytes(data)
 
-        async def read() -> list[str]:  # not the bytes: the runner would describe its result at length
-            return [(await storage.read_hashed(str(path)))[1] for path in paths]
+        async def read() -> list[int]:  # not the bytes: the runner would describe its result at length
+            read = await storage.read_hashed(paths)
+            return [len(one[0]) for one in read if not isinstance(one, StorageError)]
 
         return timer(lambda: runner.run(read()))[1]
 
