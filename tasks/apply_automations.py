@@ -144,9 +144,14 @@ async def _apply(
 
 
 def _essence(automation: AutomationCore) -> str:
-    told = automation.model_dump(mode="json", include={"name", "description", "tags", "trigger", "actions"})
+    told = automation.model_dump(include={"name", "description", "tags", "trigger", "actions"})
     told["trigger"].pop("id", None)
-    return json.dumps(told, sort_keys=True)
+    return json.dumps(told, sort_keys=True, default=_ordered)
+
+
+def _ordered(value: object) -> object:
+    """Sets, such as the events that a trigger expects, have no order of their own: two equal ones may be told differently."""
+    return sorted(map(str, value)) if isinstance(value, set | frozenset) else str(value)
 
 
 def _target(alerts: AlertSettings) -> str:
