@@ -84,7 +84,8 @@ def test_memory_does_not_grow_with_the_rows() -> None:
         return held
 
     peak(1)
-    assert peak(40) < peak(2) + 100_000
+    # The least of several: what threads of earlier tests allocate meanwhile only adds, and growth would show in each.
+    assert min(peak(40) for _ in range(3)) < min(peak(2) for _ in range(3)) + 100_000
 
 
 @pytest.mark.parametrize(
